@@ -1,0 +1,1 @@
+"""Dynamic graph sampling: fresh K-hop ego-graphs for online GNN inference."""

@@ -1,0 +1,1 @@
+"""Bytes ↔ core types: log entries, store keys and values, answers. Pure functions; every reader raises CodecError."""

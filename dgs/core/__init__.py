@@ -1,0 +1,1 @@
+"""The pure core: values, arrays and arithmetic. No I/O, no event loop, no clock, no logging."""

@@ -1,0 +1,1 @@
+"""Compiled loops over the core's arrays; the only modules that import numba."""

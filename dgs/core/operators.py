@@ -1,0 +1,108 @@
+"""Operators: the one-hop samplers that really run, shared by all installed queries.
+
+Nodes of plans that are equal together with everything below them are one operator, so sharing never makes a cycle, and every
+upstream of the shared operator feeds the same rows. Operator ids are given in the order of installation and never used again; a
+function of the sequence of installs alone, so every partition gives the same ids.
+"""
+
+from dataclasses import dataclass, replace
+
+from dgs.core.query import NodeKind, PlanNode, QueryPlan
+from dgs.core.schema import Schema
+from dgs.core.strategies import Strategy, digest
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A running one-hop sampler: of the out-edges (`etype` is not None) or of the newest record of vertices of type `vtype`.
+
+    Attributes:
+        id: never used again.
+        etype: edge type, or None for a vertex operator.
+        fanout: K; 1 for a vertex operator.
+        digest: the operator's share of its randomness, see `strategies.digest`.
+        half_life: of time_decay, else 0.
+        children: operators that sample the destinations of this one, ascending.
+        fed: whether it hangs under a SOURCE, so that every vertex of its type is a possible seed and its rows are always sent.
+    """
+
+    id: int
+    vtype: int
+    etype: int | None
+    fanout: int
+    strategy: Strategy
+    digest: int
+    half_life: float
+    weight_attr: str | None
+    children: tuple[int, ...]
+    fed: bool
+
+    def equals(self, other: "Operator") -> bool:
+        """Whether the two sample the same, together with everything below them."""
+        return replace(self, id=0, fed=False) == replace(other, id=0, fed=False)
+
+
+@dataclass(frozen=True, slots=True)
+class InstalledQuery:
+    """A query and which operator runs each of its nodes (by node id)."""
+
+    id: int
+    name: str
+    plan: QueryPlan
+    operator_of: dict[int, int]
+
+
+@dataclass(frozen=True)
+class OperatorSet:
+    """All operators and queries of the running system; immutable."""
+
+    operators: tuple[Operator, ...] = ()
+    queries: tuple[InstalledQuery, ...] = ()
+
+    def install(self, name: str, plan: QueryPlan, schema: Schema) -> "OperatorSet":
+        """Return the set with one more query."""
+        operators = {o.id: o for o in self.operators}
+        operator_of: dict[int, int] = {}
+        for node in reversed(plan.nodes):
+            below = [n for n in plan.nodes if node.id in n.upstreams]
+            children = tuple(sorted({operator_of[n.id] for n in below}))
+            wanted = _operator(node, children, plan.source.id in node.upstreams, schema, len(operators) + 1)
+            same = next((o for o in operators.values() if o.equals(wanted)), None)
+            if same is None:
+                operators[wanted.id] = same = wanted
+            elif wanted.fed and not same.fed:
+                operators[same.id] = same = replace(same, fed=True)
+            operator_of[node.id] = same.id
+        query = InstalledQuery(plan.query_id, name, plan, operator_of)
+        return OperatorSet(tuple(operators[i] for i in sorted(operators)), (*self.queries, query))
+
+    def rounds(self) -> int:
+        """Return how many rounds a barrier needs: the longest path of operators below a SOURCE, at least 1."""
+        depth: dict[int, int] = {}
+        for o in self.operators:  # children have smaller ids than what hangs above them
+            depth[o.id] = 1 + max((depth[c] for c in o.children), default=0)
+        return max(depth.values(), default=1)
+
+    def query(self, key: int | str) -> InstalledQuery | None:
+        """Return the query of this id or name."""
+        return next((q for q in self.queries if key in (q.id, q.name)), None)
+
+
+def _operator(node: PlanNode, children: tuple[int, ...], fed: bool, schema: Schema, number: int) -> Operator:
+    d = 0
+    if node.kind is NodeKind.EDGE_SAMPLER:
+        assert node.etype is not None
+        edge, source = schema.edge_types[node.etype].name, schema.vertex_types[node.vtype].name
+        d = digest(node.strategy, edge, source, seed=node.seed, half_life=node.half_life)
+    return Operator(
+        number,
+        node.vtype,
+        node.etype,
+        node.fanout,
+        node.strategy,
+        d,
+        node.half_life or 0.0,
+        node.weight_attr,
+        children,
+        fed,
+    )

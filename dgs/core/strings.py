@@ -1,0 +1,94 @@
+"""String values of a machine: payloads hold 8-byte references, the texts stand here once each.
+
+References say nothing outside the machine; what leaves it carries the texts along (see `StringTable.export`).
+"""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from dgs.core.types import Bytes, UInt64s
+
+
+class StringTable:
+    """Texts by reference. Reference 0 is the empty text. Unused texts go in a sweep, so that memory follows what is live."""
+
+    def __init__(self) -> None:
+        self._texts: list[bytes | None] = [b""]
+        self._references: dict[bytes, int] = {b"": 0}
+        self._free: list[int] = []
+        self._sweep_at = 1024
+
+    def __len__(self) -> int:
+        return len(self._references)
+
+    def __getitem__(self, reference: int) -> bytes:
+        text = self._texts[reference]
+        assert text is not None, "a reference to a text that was swept"
+        return text
+
+    def intern(self, text: bytes) -> int:
+        """Return the reference of a text."""
+        reference = self._references.get(text)
+        if reference is None:
+            if self._free:
+                reference = self._free.pop()
+                self._texts[reference] = text
+            else:
+                reference = len(self._texts)
+                self._texts.append(text)
+            self._references[text] = reference
+        return reference
+
+    def adopt(self, payload: Bytes, offsets: Sequence[int], strings: Sequence[bytes]) -> None:
+        """Turn references into `strings` to references into this table, in place. Absent strings have reference 0 and stay so.
+
+        Args:
+            payload: uint8 [n, width].
+            offsets: where references stand in a payload; those beyond the width are absent.
+            strings: what the references index, from 1 on.
+        """
+        if not offsets or not len(payload):
+            return
+        known = np.array([0, *(self.intern(s) for s in strings)], np.uint64)
+        for offset in offsets:
+            if offset < payload.shape[1]:
+                _set(payload, offset, known[_get(payload, offset)])
+
+    def export(self, payload: Bytes, offsets: Sequence[int]) -> tuple[Bytes, list[bytes]]:
+        """Return payloads whose references index the returned strings from 1 on; the reverse of `adopt`."""
+        if not offsets or not len(payload):
+            return payload, []
+        payload = payload.copy()
+        used = np.unique(np.concatenate([_get(payload, offset) for offset in offsets]))
+        used = used[used > 0]
+        for offset in offsets:
+            references = _get(payload, offset)
+            _set(payload, offset, np.where(references > 0, np.searchsorted(used, references) + 1, 0).astype(np.uint64))
+        return payload, [self[int(r)] for r in used]
+
+    @property
+    def wants_sweep(self) -> bool:
+        """Whether the table has doubled since the last sweep."""
+        return len(self) > self._sweep_at
+
+    def sweep(self, live: Iterable[UInt64s]) -> None:
+        """Forget every text whose reference is in none of the arrays."""
+        keep = {0}
+        for references in live:
+            keep.update(np.unique(references).tolist())
+        for text, reference in list(self._references.items()):
+            if reference not in keep:
+                del self._references[text]
+                self._texts[reference] = None
+                self._free.append(reference)
+        self._sweep_at = max(1024, 2 * len(self))
+
+
+def _get(payload: Bytes, offset: int) -> UInt64s:
+    references: UInt64s = np.ascontiguousarray(payload[:, offset : offset + 8]).view(np.uint64)[:, 0]
+    return references
+
+
+def _set(payload: Bytes, offset: int, references: UInt64s) -> None:
+    payload[:, offset : offset + 8] = references[:, None].view(np.uint8)

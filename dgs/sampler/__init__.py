@@ -1,0 +1,1 @@
+"""Sampler partitions: records in, blocks out."""

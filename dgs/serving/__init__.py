@@ -1,0 +1,1 @@
+"""Serving partitions: blocks in, ego-graphs out."""

@@ -1,0 +1,1 @@
+"""dgs-loader: streams files of vertex and edge updates into the service."""
