@@ -82,15 +82,17 @@ class Blocks:
 
     @staticmethod
     def concat(parts: Sequence["Blocks"]) -> "Blocks":
-        """Join runs, in order. Their strings must be of one owner."""
+        """Join runs, in order. Those that have strings must share them."""
         if len(parts) == 1:
             return parts[0]
+        strings: list[bytes] = next((p.strings for p in parts if p.strings), [])
+        assert all(p.strings is strings for p in parts if p.strings)
         return Blocks(
             np.concatenate([p.heads for p in parts]) if parts else np.zeros(0, BLOCK),
             np.concatenate([p.additions for p in parts]) if parts else np.zeros(0, SLOT),
             np.concatenate([p.removals for p in parts]) if parts else np.zeros(0, np.uint16),
             np.concatenate([p.payload for p in parts]) if parts else np.zeros(0, np.uint8),
-            parts[0].strings if parts else [],
+            strings,
         )
 
 

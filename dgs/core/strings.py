@@ -55,17 +55,33 @@ class StringTable:
             if offset < payload.shape[1]:
                 _set(payload, offset, known[_get(payload, offset)])
 
-    def export(self, payload: Bytes, offsets: Sequence[int]) -> tuple[Bytes, list[bytes]]:
-        """Return payloads whose references index the returned strings from 1 on; the reverse of `adopt`."""
-        if not offsets or not len(payload):
-            return payload, []
-        payload = payload.copy()
-        used = np.unique(np.concatenate([_get(payload, offset) for offset in offsets]))
-        used = used[used > 0]
-        for offset in offsets:
-            references = _get(payload, offset)
-            _set(payload, offset, np.where(references > 0, np.searchsorted(used, references) + 1, 0).astype(np.uint64))
-        return payload, [self[int(r)] for r in used]
+    def export(self, parts: Sequence[tuple[Bytes, Sequence[int]]]) -> tuple[list[Bytes], list[bytes]]:
+        """Return payloads whose references index the returned strings from 1 on; the reverse of `adopt`.
+
+        The strings stand in the order of their bytes, so that what is sent does not depend on this table's history.
+
+        Args:
+            parts: payloads uint8 [n, width], each with the offsets of its references.
+        """
+        used: set[int] = set()
+        for payload, offsets in parts:
+            for offset in offsets if len(payload) else ():
+                used.update(_get(payload, offset).tolist())
+        used.discard(0)
+        if not used:
+            return [payload for payload, _ in parts], []
+        references = np.array(sorted(used, key=self.__getitem__), np.uint64)
+        by_reference = np.argsort(references)
+        exported = []
+        for payload, offsets in parts:
+            if offsets and len(payload):
+                payload = payload.copy()
+                for offset in offsets:
+                    own = _get(payload, offset)
+                    places = by_reference[np.searchsorted(references[by_reference], own) % len(references)]
+                    _set(payload, offset, np.where(own > 0, places + 1, 0).astype(np.uint64))
+            exported.append(payload)
+        return exported, [self[int(r)] for r in references]
 
     @property
     def wants_sweep(self) -> bool:

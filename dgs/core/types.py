@@ -23,4 +23,6 @@ Bytes = NDArray[np.uint8]
 Bools = NDArray[np.bool_]
 Records = NDArray[np.void]
 """An array of a structured dtype."""
+Fields = Any
+"""The same inside kernels, where fields are attributes that only numba knows."""
 AnyArray = NDArray[Any]

@@ -1,0 +1,308 @@
+"""The composition root: puts the parts together to one process, and keeps them running until the process is told to stop.
+
+Only here a bus, a store and the clock become real ones. `run_frontend` is coordinator, serving partitions and API; `run_samplers` is
+sampler partitions; a frontend may hold the samplers, too. Both return after SIGTERM, when everything under way is done, and raise what
+starting again would not mend. Nothing here knows what the parts do.
+"""
+
+import asyncio
+import dataclasses
+import json
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, cast
+from urllib.parse import quote
+
+import uvicorn
+import uvloop
+
+from dgs.bus import open_bus
+from dgs.bus.base import Bus
+from dgs.config import Settings
+from dgs.core.deployment import Deployment
+from dgs.core.errors import CodecError, DgsError, StateError
+from dgs.core.types import PartitionIndex
+from dgs.datadir import DataDir
+from dgs.gate import Gate
+from dgs.telemetry import logs
+
+if TYPE_CHECKING:
+    from dgs.coordinator.coordinator import Coordinator
+
+RETRY_FIRST_S = 0.2
+RETRY_LAST_S = 5.0
+HEALTHY_AFTER_S = 10.0
+"""A part that ran for so long begins again with the first pause."""
+DRAIN_S = 5
+"""How long requests under way may take when the process stops."""
+
+_log = logs.get(__name__)
+
+
+def bus_url(settings: Settings, directory: DataDir) -> str:
+    """Return the URL of the bus: the one that was given, or that of the data directory's own log."""
+    return settings.bus or f"local://{quote(str(directory.log.absolute()))}"
+
+
+def run_frontend(
+    settings: Settings,
+    directory: DataDir,
+    deployment: Deployment,
+    listening: socket.socket,
+    queries: Sequence[tuple[str, Any]],
+    *,
+    with_samplers: bool,
+    on_ready: Callable[[], None],
+) -> None:
+    """Run coordinator, serving partitions and API until SIGTERM.
+
+    Args:
+        settings: as the user gave them.
+        directory: whose deployment this is.
+        deployment: what is fixed.
+        listening: where requests arrive; answered from the first moment on, if only with "not ready".
+        queries: names and documents, installed before any loader is told where to write.
+        with_samplers: run all sampler partitions here, too.
+        on_ready: called when the first queries are installed.
+
+    Raises:
+        StateError, CodecError, ConflictError, InputError: what another start would meet again.
+    """
+    logs.set_up(settings.log_level, "frontend")
+    _run(_frontend(settings, directory, deployment, listening, queries, with_samplers=with_samplers, on_ready=on_ready))
+
+
+def run_samplers(settings: Settings, directory: DataDir, deployment: Deployment, partitions: Sequence[int]) -> None:
+    """Run sampler partitions until SIGTERM.
+
+    Raises:
+        StateError, CodecError: what another start would meet again; also a partition that another process holds.
+    """
+    logs.set_up(settings.log_level, f"sampler[{','.join(map(str, partitions))}]")
+    _run(_samplers(settings, directory, deployment, partitions))
+
+
+def _run(main: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_until_sigterm(main))
+
+
+async def _until_sigterm(main: Coroutine[Any, Any, None]) -> None:
+    """Cancel `main` at the first SIGTERM; it cleans up and that is a proper end. Further ones change nothing."""
+    task = asyncio.create_task(main)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    try:
+        await task
+    except asyncio.CancelledError:
+        _log.info("stopped")
+    except BaseExceptionGroup as group:
+        raise _root_cause(group) from None
+
+
+def _root_cause(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Return the error that counts: one that ends the service before any other."""
+    leaves: list[BaseException] = []
+    for e in group.exceptions:
+        leaves.append(_root_cause(e) if isinstance(e, BaseExceptionGroup) else e)
+    return next((e for e in leaves if isinstance(e, DgsError)), leaves[0])
+
+
+# The frontend --------------------------------------------------------------------------------------------------------------------
+
+
+async def _frontend(
+    settings: Settings,
+    directory: DataDir,
+    deployment: Deployment,
+    listening: socket.socket,
+    queries: Sequence[tuple[str, Any]],
+    *,
+    with_samplers: bool,
+    on_ready: Callable[[], None],
+) -> None:
+    gate = Gate()
+    async with _served(gate, listening), AsyncExitStack() as stack:
+        # Heavy imports leave the loop, as /livez is to be answered meanwhile.
+        await asyncio.to_thread(_import_frontend)
+        from dgs.api import make_app
+        from dgs.coordinator.coordinator import Coordinator
+        from dgs.coordinator.state_file import StateFile
+        from dgs.serving.worker import ServingWorker
+
+        url = bus_url(settings, directory)
+        bus = await _opened_bus(url, settings, stack)
+        coordinator = Coordinator(deployment, bus, StateFile(directory.coordinator_state, deployment), bus_url=url)
+        await coordinator.start()
+        stack.push_async_callback(coordinator.close)
+        rounds = _Rounds(coordinator)
+        serving = [
+            ServingWorker(
+                deployment,
+                PartitionIndex(s),
+                bus,
+                on_round=rounds.done,
+                slice_s=settings.apply_slice_ms / 1000,
+                clock=time.monotonic,
+            )
+            for s in range(deployment.serving_partitions)
+        ]
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(rounds.report_all())
+            for worker in serving:
+                tasks.create_task(worker.run())
+            if with_samplers:
+                tasks.create_task(_samplers(settings, directory, deployment, range(deployment.partitions), bus))
+            gate.open(make_app(coordinator, serving, settings))
+            for name, document in queries:
+                await _insist("install a query", lambda n=name, d=document: coordinator.install(json.dumps(d), n))
+            coordinator.accept_loaders.set()
+            on_ready()
+            _log.info("ready", partitions=deployment.partitions, serving_partitions=deployment.serving_partitions)
+
+
+def _import_frontend() -> None:
+    import dgs.api
+    import dgs.coordinator.coordinator
+    import dgs.serving.worker  # noqa: F401
+
+
+class _Rounds:
+    """Barrier rounds that serving partitions have completed, on their way to the coordinator, which may have to wait for its disk."""
+
+    def __init__(self, coordinator: "Coordinator") -> None:
+        self._coordinator = coordinator
+        self._waiting: asyncio.Queue[tuple[int, int, int]] = asyncio.Queue()
+
+    def done(self, partition: int, barrier_id: int, round_number: int) -> None:
+        """Take note that a partition has completed a round."""
+        self._waiting.put_nowait((partition, barrier_id, round_number))
+
+    async def report_all(self) -> None:
+        """Report one after the other until cancelled."""
+        while True:
+            partition, barrier_id, number = await self._waiting.get()
+            await _insist("report a barrier's round", lambda p=partition, b=barrier_id, n=number: self._coordinator.report(p, b, n))
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the process."""
+
+    def capture_signals(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+class _served:
+    """Serves an application on a socket while the block runs; requests under way at its end are completed."""
+
+    def __init__(self, gate: Gate, listening: socket.socket) -> None:
+        config = uvicorn.Config(
+            gate, loop="none", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
+            timeout_graceful_shutdown=DRAIN_S,
+        )  # fmt: skip
+        self._server = _Server(config)
+        self._listening = listening
+        self._task: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> None:
+        self._task = asyncio.create_task(self._server.serve([self._listening]))
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._task is not None, "left before it was entered"
+        self._server.should_exit = True
+        await self._task
+
+
+# Samplers ------------------------------------------------------------------------------------------------------------------------
+
+
+async def _samplers(
+    settings: Settings, directory: DataDir, deployment: Deployment, partitions: Sequence[int], shared_bus: Bus | None = None
+) -> None:
+    """Run sampler partitions, each under its lock, until cancelled."""
+    async with AsyncExitStack() as stack:
+        locks = stack.enter_context(ExitStack())
+        for p in partitions:
+            locks.enter_context(await asyncio.to_thread(directory.lock, f"sampler-{p}"))
+        bus = shared_bus or await _opened_bus(bus_url(settings, directory), settings, stack)
+        async with asyncio.TaskGroup() as tasks:
+            for p in partitions:
+                tasks.create_task(_keep_sampling(settings, directory, deployment, PartitionIndex(p), bus))
+
+
+async def _keep_sampling(
+    settings: Settings, directory: DataDir, deployment: Deployment, partition: PartitionIndex, bus: Bus
+) -> None:
+    """Run one sampler partition; when it fails, go back to its last commit and on from there."""
+    from dgs.sampler.worker import SamplerWorker
+    from dgs.store.rocks import RocksStore
+
+    pause_s = RETRY_FIRST_S
+    while True:
+        began = time.monotonic()
+        store = RocksStore(directory.sampler(partition))
+        try:
+            await SamplerWorker(
+                deployment,
+                partition,
+                bus,
+                store,
+                commit_interval_s=settings.commit_interval_ms / 1000,
+                dead_letters=_DeadLetters(directory.dead_letters / f"sampler-{partition}.jsonl").write,
+                clock=time.monotonic,
+            ).run()
+            return
+        except (StateError, CodecError):
+            raise
+        except Exception as e:
+            if time.monotonic() - began >= HEALTHY_AFTER_S:
+                pause_s = RETRY_FIRST_S
+            _log.error("sampler partition failed; going back to its last commit", exc_info=e, partition=partition, pause_s=pause_s)
+        finally:
+            store.close()
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, RETRY_LAST_S)
+
+
+class _DeadLetters:
+    """A file of refused records, one JSON object a line; made by the first."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def write(self, entry: Any) -> None:
+        """Append what was refused and why."""
+        fields = dataclasses.asdict(entry) if dataclasses.is_dataclass(entry) and not isinstance(entry, type) else entry._asdict()
+        with self._path.open("a", encoding="utf-8") as f:
+            f.write(json.dumps(fields, ensure_ascii=False, default=_plain) + "\n")
+
+
+def _plain(value: object) -> object:
+    return value.hex() if isinstance(value, bytes) else repr(value)
+
+
+# Both ----------------------------------------------------------------------------------------------------------------------------
+
+
+async def _opened_bus(url: str, settings: Settings, stack: AsyncExitStack) -> Bus:
+    bus = open_bus(url, fsync=cast(Literal["never", "batch"], settings.fsync))
+    stack.push_async_callback(bus.close)
+    return bus
+
+
+async def _insist(what: str, call: Callable[[], Awaitable[object]]) -> None:
+    """Do something again and again while it fails with an error that says that it may succeed later."""
+    pause_s = RETRY_FIRST_S
+    while True:
+        try:
+            await call()
+            return
+        except DgsError as e:
+            if not e.retriable:
+                raise
+            _log.warning("trying again", what=what, cause=e, pause_s=pause_s)
+        await asyncio.sleep(pause_s)
+        pause_s = min(2 * pause_s, RETRY_LAST_S)

@@ -1,0 +1,65 @@
+"""The hidden command `check`: whether queries fit a schema, as a process of its own.
+
+Plans are checked by code that needs numpy, which the process of `dgs up` never imports, as it stays while the service runs.
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from typing import IO, Any
+
+import click
+
+from dgs.core.errors import PlanError
+from dgs.core.schema import Schema
+
+
+@dataclass(frozen=True, slots=True)
+class QueryFile:
+    """A query that a user gave: its name, the file that it stood in, and its document."""
+
+    name: str
+    source: str
+    document: Any
+
+
+def find_problems(schema: Schema, queries: list[QueryFile]) -> list[str]:
+    """Return all that is wrong with the queries, each with its file."""
+    from dgs.core.query import read_query
+
+    problems: list[str] = []
+    names: dict[str, QueryFile] = {}
+    ids: dict[int, QueryFile] = {}
+    for q in queries:
+        try:
+            plan = read_query(q.document, schema)
+        except PlanError as e:
+            problems += [f"{q.source}: {problem}" for problem in e.problems]
+            continue
+        twin = ids.setdefault(plan.query_id, q)
+        if twin is not q and twin.document != q.document:
+            problems.append(f"{q.source}: another query than {twin.source}, but both have the query_id {plan.query_id}")
+        twin = names.setdefault(q.name, q)
+        if twin is not q and twin.document != q.document:
+            problems.append(f"{q.source}: another query than {twin.source}, but both have the name {q.name!r}")
+    return problems
+
+
+def write_queries(file: IO[bytes], schema: Schema, queries: list[QueryFile]) -> None:
+    """Write what `read_queries` reads: how queries reach the processes that are started, whatever becomes of their files."""
+    documents = [{"name": q.name, "source": q.source, "document": q.document} for q in queries]
+    file.write(json.dumps({"schema": schema.document, "queries": documents}).encode())
+    file.flush()
+
+
+def read_queries(descriptor: int) -> tuple[Schema, list[QueryFile]]:
+    """Read the file behind an inherited descriptor from its start; several processes may, as the descriptor does not move."""
+    document = json.loads(os.pread(descriptor, os.fstat(descriptor).st_size, 0))
+    return Schema.parse(json.dumps(document["schema"])), [QueryFile(**q) for q in document["queries"]]
+
+
+@click.command(hidden=True)
+@click.option("--queries-fd", type=int, required=True)
+def check(queries_fd: int) -> None:
+    """Print the problems of queries as a JSON array."""
+    click.echo(json.dumps(find_problems(*read_queries(queries_fd))))

@@ -1,0 +1,87 @@
+"""The file that keeps the coordinator's state: JSON with a checksum, replaced as a whole.
+
+A reader sees the old state or the new one, whatever happens in between. It holds no rules and no state of its own; the coordinator
+saves in it and loads from it, in a thread.
+"""
+
+import json
+import os
+import zlib
+from pathlib import Path
+
+from dgs.coordinator.state import State, read_state
+from dgs.core.deployment import Deployment
+from dgs.core.errors import StateError
+
+FORMAT = 1
+"""Of the file. A newer one is refused, an older one would be read."""
+
+
+class StateFile:
+    """The state of one deployment's coordinator in one file. One process at a time: the data directory's lock sees to that."""
+
+    def __init__(self, path: Path, deployment: Deployment) -> None:
+        self.path = path
+        self._belongs_to = {"log_id": deployment.log_id, "generation": deployment.generation}
+
+    def load(self) -> State:
+        """Return the state that was saved last; the first state where there is no file.
+
+        Raises:
+            StateError: the file is damaged, of a newer format, of another deployment, or cannot be read; says what to do.
+        """
+        try:
+            document = json.loads(self.path.read_bytes())
+            version = int(document["format"])
+        except FileNotFoundError:
+            return State()
+        except OSError as e:
+            raise StateError(f"{self.path} cannot be read: {e.strerror}; let this user read it, then start again") from None
+        except (KeyError, TypeError, ValueError) as e:
+            raise self._damaged(e) from None
+        if version > FORMAT:
+            raise StateError(f"{self.path} has format {version}, this program reads up to {FORMAT}: start the dgs that wrote it")
+        try:
+            content = document["state"]
+            if document["crc32"] != _checksum(content):
+                raise ValueError("its checksum is wrong")
+            state = read_state(content)
+            belongs_to = document["deployment"]
+        except (AttributeError, KeyError, TypeError, ValueError) as e:
+            raise self._damaged(e) from None
+        if belongs_to != self._belongs_to:
+            raise StateError(
+                f"{self.path} belongs to the deployment {belongs_to}, not {self._belongs_to}: put back the file of this data"
+                " directory, or load the data again into a new one"
+            )
+        return state
+
+    def save(self, state: State) -> None:
+        """Replace the state; durable when it returns. When it raises, the old state stands or the new one.
+
+        Raises:
+            OSError: the file system refuses.
+        """
+        content = state.to_json()
+        document = {"format": FORMAT, "deployment": self._belongs_to, "crc32": _checksum(content), "state": content}
+        temporary = self.path.with_name(self.path.name + ".tmp")
+        with temporary.open("wb") as f:
+            f.write(json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n")
+            f.flush()
+            os.fsync(f.fileno())
+        temporary.replace(self.path)
+        folder = os.open(self.path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def _damaged(self, cause: Exception) -> StateError:
+        what = f"{cause} is missing" if isinstance(cause, KeyError) else str(cause)
+        return StateError(
+            f"{self.path} is damaged ({what}); put back a copy of it, or load the data again into a new data directory"
+        )
+
+
+def _checksum(content: object) -> int:
+    return zlib.crc32(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())

@@ -1,0 +1,68 @@
+"""Slabs: arrays that grow without being copied.
+
+A slab is anonymous memory whose mapping is enlarged in place (or moved by its page tables), so growing to hundreds of megabytes
+does not stall whoever serves from it. Pages that were never written cost nothing. New elements are zero.
+"""
+
+import mmap
+
+import numpy as np
+
+from dgs.core.types import AnyArray
+
+_PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
+_LEAST = 1 << 12
+
+
+class Slab:
+    """A growable array of one dtype, with one dimension, or two where `columns` is given.
+
+    Attributes:
+        array: the whole capacity, C-contiguous; its length only grows. Take it anew after `reserve`, never keep it.
+    """
+
+    def __init__(self, dtype: np.dtype[np.void] | str, columns: int | None = None) -> None:
+        self._dtype = np.dtype(dtype)
+        self._columns = columns
+        self._row_bytes = self._dtype.itemsize * (1 if columns is None else columns)
+        self._map: mmap.mmap | None = None
+        self._bytes = 0
+        self.array: AnyArray = self._view()
+
+    def _view(self) -> AnyArray:
+        rows = self._bytes // self._row_bytes
+        flat: AnyArray
+        if self._map is None:
+            flat = np.zeros(0, self._dtype)
+        else:
+            flat = np.frombuffer(self._map, self._dtype, count=rows * (self._columns or 1))
+        return flat if self._columns is None else flat.reshape(-1, self._columns)
+
+    def reserve(self, rows: int) -> AnyArray:
+        """Make room for at least that many rows and return the array."""
+        needed = rows * self._row_bytes
+        if needed > self._bytes:
+            size = max(_LEAST, 1 << (needed - 1).bit_length())
+            if self._map is None:
+                self._map = mmap.mmap(-1, size, **_PRIVATE)
+            else:
+                self.array = np.zeros(0, self._dtype)  # the mapping cannot move while an array looks into it
+                self._map = _enlarge(self._map, size)
+            self._bytes = size
+            self.array = self._view()
+        return self.array
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of address space taken."""
+        return self._bytes
+
+
+def _enlarge(old: mmap.mmap, size: int) -> mmap.mmap:
+    try:
+        old.resize(size)
+        return old
+    except (SystemError, BufferError):  # no mremap on this system, or a caller still holds a view
+        new = mmap.mmap(-1, size, **_PRIVATE)
+        new[: len(old)] = old[:]
+        return new

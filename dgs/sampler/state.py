@@ -1,0 +1,199 @@
+"""The state of a sampler partition: rows, records, subscribers, history, channel numbers; loading it and cutting commits from it.
+
+A function of the log's prefix. The machine changes it, the worker commits it; nobody else sees it.
+"""
+
+import json
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from dgs.codec.entries import control_json, read_control_json
+from dgs.codec.keys import FEATURES, ROWS, element_key, read_element_key
+from dgs.codec.values import decode_feature, decode_row, encode_feature, encode_row
+from dgs.core.blocks import SLOT
+from dgs.core.control import DIMENSION, INSTALL, ControlItem
+from dgs.core.deployment import Deployment
+from dgs.core.errors import StateError
+from dgs.core.features import FeatureTable
+from dgs.core.layout import Dimension, Layout, Layouts
+from dgs.core.operators import Operator, OperatorSet
+from dgs.core.query import read_query
+from dgs.core.reservoir import Reservoir
+from dgs.core.slab import Slab
+from dgs.core.strings import StringTable
+from dgs.core.types import Int32s, PartitionIndex, Position, UInt64s
+from dgs.core.vertices import VertexIndex
+from dgs.sampler.history import History
+from dgs.store.base import Batch, Store
+
+
+@dataclass(slots=True)
+class Rows:
+    """An operator's share of the state: its reservoir (None for a vertex operator), and who is fed which row.
+
+    Attributes:
+        subscribers: uint64 [vertex rows, words]: bit s of a row is set while serving partition s subscribes to it.
+        dirty: vertex rows changed since the last cut.
+    """
+
+    operator: Operator
+    reservoir: Reservoir | None
+    subscribers: Slab
+    dirty: list[Int32s] = field(default_factory=list)
+
+
+class SamplerState:
+    """Everything that a sampler partition knows."""
+
+    def __init__(self, deployment: Deployment, partition: PartitionIndex, store: Store) -> None:
+        self.deployment = deployment
+        self.partition = partition
+        self.position = Position(0)
+        self.received = [0] * deployment.serving_partitions
+        self.sent = [0] * deployment.serving_partitions
+        self.control = 0
+        self.kept_control: list[ControlItem] = []
+        self.watermark: int | None = None
+        self.layouts = Layouts(deployment.schema)
+        self.operators = OperatorSet()
+        self.strings = StringTable()
+        self.history = History(store, self.strings)
+        self.vertices = {vtype: VertexIndex() for vtype in deployment.schema.vertex_types}
+        self.features = {vtype: FeatureTable(layout) for vtype, layout in self.layouts.vertex.items()}
+        self.dirty_features: dict[int, list[Int32s]] = {vtype: [] for vtype in self.features}
+        self.rows: dict[int, Rows] = {}
+        self._words = (deployment.serving_partitions + 63) // 64
+        self._load(store)
+
+    def layout(self, operator: Operator) -> Layout:
+        """Return the layout of what an operator samples."""
+        return self.layouts.vertex[operator.vtype] if operator.etype is None else self.layouts.edge[operator.etype]
+
+    def take_control(self, item: ControlItem) -> None:
+        """Change schema-like state by a control item: dimensions and queries."""
+        self.kept_control.append(item)
+        if item.kind == DIMENSION:
+            body = item.body
+            self.layouts = self.layouts.confirmed(Dimension(body["kind"], body["type"], body["attribute"], body["dim"]))
+            for vtype, table in self.features.items():
+                table.widen(self.layouts.vertex[vtype])
+            for rows in self.rows.values():
+                if rows.reservoir is not None:
+                    rows.reservoir.widen(self.layout(rows.operator))
+        elif item.kind == INSTALL:
+            plan = read_query(item.body["plan"], self.deployment.schema)
+            self.operators = self.operators.install(item.body["name"], plan, self.deployment.schema)
+            for operator in self.operators.operators:
+                if operator.id in self.rows:
+                    self.rows[operator.id].operator = operator
+                else:
+                    reservoir = None if operator.etype is None else Reservoir(operator, self.layout(operator))
+                    self.rows[operator.id] = Rows(operator, reservoir, Slab("<u8", self._words))
+
+    def sweep_strings(self) -> None:
+        """Forget texts that no row and no record refers to, once there are many."""
+        if self.strings.wants_sweep:
+            live = [refs for table in self.features.values() for refs in table.references()]
+            for rows in self.rows.values():
+                if rows.reservoir is not None:
+                    live += rows.reservoir.rows.references(self.layout(rows.operator))
+            self.strings.sweep(live)
+
+    # Commit -----------------------------------------------------------------------------------------------------------------
+
+    def cut(self) -> Batch:
+        """Return everything that changed since the last cut, as one commit. Call `committed` once it is written."""
+        puts = self.history.freeze()
+        for rows in self.rows.values():
+            if rows.dirty:
+                self._put_rows(rows, np.unique(np.concatenate(rows.dirty)), puts)
+                rows.dirty.clear()
+        for vtype, dirty in self.dirty_features.items():
+            if dirty:
+                self._put_features(vtype, np.unique(np.concatenate(dirty)), puts)
+                dirty.clear()
+        meta = {
+            "log_id": self.deployment.log_id,
+            "generation": self.deployment.generation,
+            "emission_version": self.deployment.emission_version,
+            "received": self.received,
+            "sent": self.sent,
+            "control": self.control,
+            "kept_control": [control_json(item).decode() for item in self.kept_control],
+            "watermark": self.watermark,
+        }
+        return Batch(self.position, json.dumps(meta).encode(), puts)
+
+    def committed(self) -> None:
+        """The last cut is in the store."""
+        self.history.committed()
+
+    def _put_rows(self, rows: Rows, vertices: Int32s, puts: dict[bytes, bytes]) -> None:
+        ids = self.vertices[rows.operator.vtype].ids[vertices].tolist()
+        subscribers: UInt64s = rows.subscribers.reserve(int(vertices.max()) + 1)[vertices]
+        if rows.reservoir is None:
+            for vertex, mask in zip(ids, subscribers, strict=True):
+                puts[element_key(ROWS, rows.operator.id, vertex)] = encode_row(0, 0, mask, b"", ())
+            return
+        table, offsets = rows.reservoir.rows, self.layout(rows.operator).string_offsets
+        counts = table.counts[table.row_of[vertices]] if len(table.row_of) else vertices
+        for vertex, mask, packed in zip(ids, subscribers, rows.reservoir.packed(vertices), strict=True):
+            count = len(packed) // (SLOT.itemsize + table.width)
+            strings: list[bytes] = []
+            if offsets and count:
+                split = count * SLOT.itemsize
+                payload = np.frombuffer(packed, np.uint8, offset=split).reshape(count, table.width)
+                (payload,), strings = self.strings.export([(payload, offsets)])
+                packed = packed[:split] + payload.tobytes()
+            puts[element_key(ROWS, rows.operator.id, vertex)] = encode_row(count, table.width, mask, packed, strings)
+        assert len(counts) == len(ids)
+
+    def _put_features(self, vtype: int, vertices: Int32s, puts: dict[bytes, bytes]) -> None:
+        table, offsets = self.features[vtype], self.layouts.vertex[vtype].string_offsets
+        ids, timestamps = self.vertices[vtype].ids[vertices].tolist(), table.timestamps[vertices].tolist()
+        payload = table.payload[vertices]
+        for i, (vertex, timestamp) in enumerate(zip(ids, timestamps, strict=True)):
+            (own,), strings = self.strings.export([(payload[i : i + 1], offsets)])
+            puts[element_key(FEATURES, vtype, vertex)] = encode_feature(timestamp, own.tobytes(), strings)
+
+    # Load -------------------------------------------------------------------------------------------------------------------
+
+    def _load(self, store: Store) -> None:
+        committed = store.committed()
+        if committed is None:
+            return
+        self.position, raw = committed
+        meta = json.loads(raw)
+        for name in ("log_id", "generation", "emission_version"):
+            have, want = meta[name], getattr(self.deployment, name)
+            if have != want:
+                raise StateError(
+                    f"state of sampler partition {self.partition} has {name} {have!r}, the deployment {want!r}: "
+                    "it belongs to another log; restore the directory that goes with the log, or remove the partition's "
+                    "folder to rebuild it from the log's start"
+                )
+        self.received, self.sent, self.control = meta["received"], meta["sent"], meta["control"]
+        self.watermark = meta["watermark"]
+        for text in meta["kept_control"]:
+            self.take_control(read_control_json(text.encode()))
+        self._load_features(store)
+        self._load_rows(store)
+
+    def _load_features(self, store: Store) -> None:
+        for key, value in store.scan(FEATURES):
+            vtype, vertex = read_element_key(key)
+            timestamp, payload, strings = decode_feature(value)
+            self.strings.adopt(payload[None, :], self.layouts.vertex[vtype].string_offsets, strings)
+            row = int(self.vertices[vtype].intern(np.array([vertex], np.int64))[0])
+            self.features[vtype].put(row, timestamp, payload)
+
+    def _load_rows(self, store: Store) -> None:
+        for key, value in store.scan(ROWS):
+            operator, vertex = read_element_key(key)
+            rows, stored = self.rows[operator], decode_row(value)
+            row = int(self.vertices[rows.operator.vtype].intern(np.array([vertex], np.int64))[0])
+            rows.subscribers.reserve(row + 1)[row] = stored.subscribers
+            if rows.reservoir is not None and len(stored.slots):
+                self.strings.adopt(stored.payload, self.layout(rows.operator).string_offsets, stored.strings)
+                rows.reservoir.restore(row, stored.slots, stored.payload)

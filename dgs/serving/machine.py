@@ -1,0 +1,385 @@
+"""A serving partition as a state machine: packs of blocks in; requests to sampler partitions and finished barrier rounds out.
+
+Items are applied one by one in the order of the log; how they were packed into entries has no meaning, and nothing that comes out
+depends on it. Work is done for many items at a time where their order cannot be told from outside: see `_apply_rows`.
+"""
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+from dgs.codec.entries import BlockPack, LogEntry, read_control_json
+from dgs.core.blocks import CONTROL, MARK, SLOT, Blocks
+from dgs.core.deployment import Deployment
+from dgs.core.errors import CodecError, DivergedError
+from dgs.core.kernels.replica import NONE, account, apply_edge_blocks, apply_vertex_blocks, release
+from dgs.core.partition import partitions_of
+from dgs.core.requests import PING, REQUEST, SUBSCRIBE, UNSUBSCRIBE
+from dgs.core.rows import RowTable
+from dgs.core.slab import Slab
+from dgs.core.types import Int8s, Int32s, Int64s, PartitionIndex, Records
+from dgs.serving.state import Rows, ServingState
+
+
+class Emission(NamedTuple):
+    """Requests to one sampler partition: numbers `first`, `first` + 1, … of the channel to it."""
+
+    destination: int
+    first: int
+    requests: Records
+
+
+class RoundDone(NamedTuple):
+    """A barrier's mark of this round has come from every sampler partition."""
+
+    barrier: int
+    round: int
+    rounds: int
+
+
+@dataclass(slots=True)
+class Effects:
+    """What applying an entry led to, in order."""
+
+    emissions: list[Emission] = field(default_factory=list)
+    rounds_done: list[RoundDone] = field(default_factory=list)
+
+
+class Deltas(NamedTuple):
+    """Slots that came (+1) or went (-1): row and type of the destination, and the item that did it."""
+
+    rows: Int32s
+    types: Int32s
+    signs: Int8s
+    items: Int32s
+
+
+class ServingMachine:
+    """Applies the entries of one partition of `sample-batches`, in order, each once.
+
+    Attributes:
+        duplicates, gaps: items that were dropped because they had been applied, or because one before them is missing.
+        ignored: blocks of rows that are neither fed nor subscribed, or that wait for another subscribe.
+    """
+
+    def __init__(self, deployment: Deployment, partition: PartitionIndex) -> None:
+        self.state = ServingState(deployment, partition)
+        self.duplicates = 0
+        self.gaps = 0
+        self.ignored = 0
+        self._delta_rows, self._delta_types = Slab("<i4"), Slab("<i4")
+        self._delta_signs, self._delta_items = Slab("i1"), Slab("<i4")
+
+    def apply(self, entry: LogEntry) -> Effects:
+        """Apply an entry.
+
+        Raises:
+            CodecError: the entry does not belong here; nothing was applied.
+            DivergedError: a row is not what the sampler says that it is. The state must not be used any more.
+        """
+        if not isinstance(entry, BlockPack):
+            raise CodecError("only blocks belong into sample-batches")
+        state, pack = self.state, entry
+        if pack.generation != state.deployment.generation or pack.sender >= len(state.received):
+            raise CodecError(f"blocks of sampler partition {pack.sender} in generation {pack.generation}")
+        effects = Effects()
+        blocks, count = pack.blocks, len(pack.blocks)
+        seen = state.received[pack.sender] + 1 - pack.first
+        if count and seen < 0:
+            self.gaps += count
+        elif count and seen < count:
+            self.duplicates += seen
+            if seen:
+                blocks = blocks.take(np.arange(seen, count))
+            state.received[pack.sender] = pack.first + count - 1
+            self._apply_items(pack.sender, blocks, effects)
+            state.sweep_strings()
+        else:
+            self.duplicates += count
+        note = pack.note
+        if note is not None and state.received[pack.sender] >= note.number and note.position >= state.positions[pack.sender]:
+            state.positions[pack.sender] = note.position
+            state.watermarks[pack.sender] = note.watermark
+        return effects
+
+    def _apply_items(self, sender: int, blocks: Blocks, effects: Effects) -> None:
+        """Apply items in runs that end at marks, at control items, and where a sweep is due."""
+        heads, every = blocks.heads, self.state.deployment.idle_items
+        special = np.flatnonzero((heads["kind"] == MARK) | (heads["kind"] == CONTROL))
+        at = 0
+        while at < len(heads):
+            k = np.searchsorted(special, at)
+            end = int(special[k]) if k < len(special) else len(heads)
+            if end == at:
+                end = at + 1
+                item = blocks.take(np.arange(at, end))
+                if heads["kind"][at] == MARK:
+                    self._mark(sender, item.heads[0], effects)
+                else:
+                    self._pass_control(item.payload.tobytes())
+            else:
+                end = min(end, at + every - self.state.applied % every)
+                whole = at == 0 and end == len(heads)
+                self._apply_rows(blocks if whole else blocks.take(np.arange(at, end)), effects)
+            self.state.applied += end - at
+            at = end
+            if self.state.applied % every == 0:
+                self._sweep(effects)
+
+    def _pass_control(self, payload: bytes) -> None:
+        item = read_control_json(payload)
+        if item.number > self.state.control:  # every sampler partition sends a copy, in order; the first one acts
+            self.state.control = item.number
+            self.state.take_control(item)
+
+    def _mark(self, sender: int, head: Records, effects: Effects) -> None:
+        state = self.state
+        barrier, this, rounds = int(head["vertex"]), int(head["operator"]), int(head["count"])
+        came = state.marks.setdefault((barrier, this), set())
+        came.add(sender)
+        if len(came) < state.deployment.partitions:
+            return
+        del state.marks[barrier, this]
+        effects.rounds_done.append(RoundDone(barrier, this, rounds))
+        if this < rounds:
+            ping = np.array([(PING, this + 1, barrier, rounds)], REQUEST)
+            for p in range(state.deployment.partitions):
+                self._emit(p, ping, effects)
+
+    def _emit(self, destination: int, requests: Records, effects: Effects) -> int:
+        first = self.state.sent[destination] + 1
+        self.state.sent[destination] += len(requests)
+        effects.emissions.append(Emission(destination, first, requests))
+        return first
+
+    # Rows -------------------------------------------------------------------------------------------------------------------
+
+    def _apply_rows(self, blocks: Blocks, effects: Effects) -> None:
+        """Apply a run of blocks, operator by operator, and then account for what their slots name, item by item.
+
+        Whether a row takes a block depends, within a run, on blocks of that row only: a subscribe that the run leads to is
+        answered in a later entry, and rows are dropped between runs. So the order between operators does not show.
+        """
+        deltas: dict[int, Deltas] = {}
+        used = 0
+        self._reserve_deltas(blocks)
+        operators = np.unique(blocks.heads["operator"])
+        for number in operators.tolist():
+            rows = self.state.rows.get(number)
+            if rows is None:
+                raise CodecError(f"blocks of operator {number}, which no query has")
+            which = np.flatnonzero(blocks.heads["operator"] == number) if len(operators) > 1 else np.arange(len(blocks))
+            own = blocks.take(which) if len(operators) > 1 else blocks
+            fed = self.state.fed(rows.operator, own.heads["vertex"])
+            vertices = self._vertices(rows, own.heads, fed)
+            if rows.table is not None:
+                deltas[number] = self._edge_blocks(rows, rows.table, own, which.astype(np.int32), vertices, fed, used)
+                used += len(deltas[number].rows)
+            else:
+                self._vertex_blocks(rows, own, vertices, fed)
+        self._account(deltas, effects)
+
+    def _reserve_deltas(self, blocks: Blocks) -> None:
+        most = 0
+        for rows in self.state.rows.values():
+            if rows.table is not None:
+                most = max(most, rows.table.fanout)
+        room = 2 * most * len(blocks) + len(blocks.additions)
+        for slab in (self._delta_rows, self._delta_types, self._delta_signs, self._delta_items):
+            slab.reserve(room)
+
+    def _vertices(self, rows: Rows, heads: Records, fed: Int32s) -> Int32s:
+        """Rows of the blocks' vertices; a vertex that nobody has named before gets one only if its row is fed."""
+        index = self.state.vertices[rows.operator.vtype]
+        ids = np.ascontiguousarray(heads["vertex"])
+        if fed.all():
+            vertices = index.intern(ids)
+        else:
+            if fed.any():
+                index.intern(ids[fed != 0])
+            vertices = index.find(ids)
+        rows.reserve(index.used, len(ids))
+        return vertices
+
+    def _edge_blocks(
+        self, rows: Rows, table: RowTable, own: Blocks, items: Int32s, vertices: Int32s, fed: Int32s, used: int
+    ) -> Deltas:
+        layout = self.state.layout(rows.operator)
+        additions = own.additions
+        payload = own.payload.reshape(len(additions), -1) if len(additions) else np.zeros((0, table.width), np.uint8)
+        self.state.strings.adopt(payload, layout.string_offsets, own.strings)
+        dst_rows: Int32s = np.zeros(len(additions), np.int32)
+        for dst_type in np.unique(additions["dst_type"]).tolist():
+            lead = additions["dst_type"] == dst_type
+            dst_rows[lead] = self.state.vertices[dst_type].intern(np.ascontiguousarray(additions["dst"][lead]))
+        sizes = np.zeros(3, np.int64)
+        deltas = Deltas(
+            self._delta_rows.array[used:],
+            self._delta_types.array[used:],
+            self._delta_signs.array[used:],
+            self._delta_items.array[used:],
+        )
+        apply_edge_blocks(
+            own.heads,
+            items,
+            vertices,
+            fed,
+            additions,
+            dst_rows,
+            own.removals,
+            payload,
+            table.fanout,
+            table.row_of,
+            table.counts,
+            table.slots,
+            table.payload,
+            table.free,
+            table.cursors,
+            rows.states,
+            rows.numbers,
+            np.empty(table.fanout, SLOT),
+            np.empty((table.fanout, table.width), np.uint8),
+            deltas.rows,
+            deltas.types,
+            deltas.signs,
+            deltas.items,
+            sizes,
+        )
+        if sizes[2]:
+            raise self._diverged(own.heads[sizes[2] - 1])
+        self.ignored += int(sizes[1])
+        n = sizes[0]
+        return Deltas(deltas.rows[:n], deltas.types[:n], deltas.signs[:n], deltas.items[:n])
+
+    def _diverged(self, head: Records) -> DivergedError:
+        state = self.state
+        return DivergedError(
+            f"serving partition {state.partition}: the row of operator {head['operator']}, vertex {head['vertex']} is not the "
+            "sampler's; stop the service, keep its data directory, and report it: this is a fault of the program"
+        )
+
+    def _vertex_blocks(self, rows: Rows, own: Blocks, vertices: Int32s, fed: Int32s) -> None:
+        records = rows.records
+        assert records is not None
+        layout, additions = self.state.layout(rows.operator), own.additions
+        payload = own.payload.reshape(len(additions), -1) if len(additions) else np.zeros((0, layout.width), np.uint8)
+        self.state.strings.adopt(payload, layout.string_offsets, own.strings)
+        self.ignored += apply_vertex_blocks(
+            own.heads,
+            vertices,
+            fed,
+            additions,
+            payload,
+            records.known,
+            records.timestamps,
+            records.payload,
+            rows.states,
+            rows.numbers,
+        )
+
+    # Needs ------------------------------------------------------------------------------------------------------------------
+
+    def _account(self, deltas: dict[int, Deltas], effects: Effects) -> None:
+        """Count what the slots of a run need, and subscribe to rows that are needed and neither fed nor subscribed."""
+        wanted: list[tuple[Rows, Int32s, Int32s]] = []
+        for rows in self.state.rows.values():
+            above = [d for number, d in deltas.items() if rows.operator.id in self.state.rows[number].operator.children]
+            if above:
+                found, items = self._count(rows, above)
+                if len(found):
+                    wanted.append((rows, found, items))
+        if not wanted:
+            return
+        operators = np.concatenate([np.full(len(found), rows.operator.id, np.int64) for rows, found, _ in wanted])
+        ids = np.concatenate([self.state.vertices[rows.operator.vtype].ids[found] for rows, found, _ in wanted])
+        items = np.concatenate([items for _, _, items in wanted])
+        numbers = self._request(SUBSCRIBE, operators, ids, np.lexsort((ids, operators, items)), effects)
+        at = 0
+        for rows, found, _ in wanted:
+            rows.numbers[found] = numbers[at : at + len(found)]
+            at += len(found)
+
+    def _count(self, rows: Rows, above: list[Deltas]) -> tuple[Int32s, Int32s]:
+        """Return which rows of an operator are to be subscribed to, and the item that led to each."""
+        vtype = rows.operator.vtype
+        vertices, signs, items = (np.concatenate(c) for c in zip(*((d.rows, d.signs, d.items) for d in above), strict=True))
+        here = np.concatenate([d.types for d in above]) == vtype
+        if not here.all():
+            vertices, signs, items = vertices[here], signs[here], items[here]
+        if len(above) > 1:
+            order = np.argsort(items, kind="stable")
+            vertices, signs, items = vertices[order], signs[order], items[order]
+        index = self.state.vertices[vtype]
+        rows.reserve(index.used, 0)
+        fed = self.state.fed(rows.operator, index.ids[vertices]) if rows.operator.fed else np.zeros(len(vertices), np.int32)
+        wanted, wanted_items, idle = (np.empty(len(vertices), np.int32) for _ in range(3))
+        sizes = np.zeros(2, np.int64)
+        account(
+            vertices,
+            signs,
+            items,
+            self.state.applied,
+            fed,
+            rows.needs,
+            rows.states,
+            rows.idle_since,
+            wanted,
+            wanted_items,
+            idle,
+            sizes,
+        )
+        if sizes[1]:
+            rows.idle.append(idle[: sizes[1]].copy())
+        return wanted[: sizes[0]], wanted_items[: sizes[0]]
+
+    def _request(self, kind: int, operators: Int64s, ids: Int64s, order: Int64s, effects: Effects) -> Int64s:
+        """Emit one request a row, in the given order, to the partitions that own the vertices; return the number of each."""
+        requests = np.zeros(len(ids), REQUEST)
+        requests["kind"], requests["operator"], requests["vertex"] = kind, operators, ids
+        owners = partitions_of(np.ascontiguousarray(ids), self.state.deployment.partitions)
+        numbers: Int64s = np.zeros(len(ids), np.int64)
+        for p in np.unique(owners).tolist():
+            own = order[owners[order] == p]
+            first = self._emit(p, requests[own], effects)
+            numbers[own] = np.arange(first, first + len(own))
+        return numbers
+
+    def _sweep(self, effects: Effects) -> None:
+        """Unsubscribe from rows that nothing has needed for long enough, and drop them, in key order."""
+        dropped: list[tuple[Rows, Int32s]] = []
+        since = self.state.applied - self.state.deployment.idle_items
+        for rows in self.state.rows.values():
+            if not rows.idle:
+                continue
+            candidates = np.unique(np.concatenate(rows.idle))
+            candidates = candidates[(rows.needs[candidates] == 0) & (rows.states[candidates] != NONE)]
+            due = rows.idle_since[candidates] <= since
+            rows.idle = [candidates[~due]] if not due.all() else []
+            vertices = candidates[due]
+            if len(vertices):
+                vertices = vertices[np.argsort(self.state.vertices[rows.operator.vtype].ids[vertices])]
+                dropped.append((rows, vertices))
+        if not dropped:
+            return
+        operators = np.concatenate([np.full(len(v), rows.operator.id, np.int64) for rows, v in dropped])
+        ids = np.concatenate([self.state.vertices[rows.operator.vtype].ids[v] for rows, v in dropped])
+        self._request(UNSUBSCRIBE, operators, ids, np.arange(len(ids)), effects)
+        deltas = {rows.operator.id: self._drop(rows, vertices) for rows, vertices in dropped}
+        self._account({number: d for number, d in deltas.items() if len(d.rows)}, effects)
+
+    def _drop(self, rows: Rows, vertices: Int32s) -> Deltas:
+        rows.states[vertices] = NONE
+        rows.numbers[vertices] = 0
+        n, table, records = 0, rows.table, rows.records
+        if records is not None:
+            records.known[vertices] = 0
+            records.timestamps[vertices] = 0
+            records.payload[vertices] = 0
+        types = went = np.zeros(0, np.int32)
+        if table is not None:
+            went = np.empty(len(vertices) * table.fanout, np.int32)
+            types = np.empty_like(went)
+            n = release(vertices, table.fanout, table.row_of, table.counts, table.slots, table.free, table.cursors, went, types)
+        # Item -1 of the run to come is the last item applied, which is when the rows below lose what needed them.
+        return Deltas(went[:n], types[:n], np.full(n, -1, np.int8), np.full(n, -1, np.int32))

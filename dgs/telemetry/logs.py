@@ -1,0 +1,97 @@
+"""Logs: events with fields, one line per change of state, none per record.
+
+Everything above the core logs through `get`; the process's entry point calls `set_up` once. Libraries below us log through the
+standard library and come out in the same format. It never decides what is worth logging.
+"""
+
+import logging
+import sys
+import time
+from typing import TextIO
+
+from dgs.core.errors import InputError
+
+LEVELS = ("debug", "info", "warning", "error")
+_FIELDS = "dgs_fields"
+_NOISY = ("uvicorn.access",)
+"""Loggers that would write a line per request."""
+
+
+class EventLogger:
+    """Logs events: `log.info("order written", number=3)`. A wrapper over a standard logger of the same name."""
+
+    def __init__(self, name: str) -> None:
+        self._logger = logging.getLogger(name)
+
+    def debug(self, event: str, **fields: object) -> None:
+        """Log what helps to follow the code."""
+        self._log(logging.DEBUG, event, fields)
+
+    def info(self, event: str, **fields: object) -> None:
+        """Log a change of state."""
+        self._log(logging.INFO, event, fields)
+
+    def warning(self, event: str, **fields: object) -> None:
+        """Log what may need somebody's attention."""
+        self._log(logging.WARNING, event, fields)
+
+    def error(self, event: str, *, exc_info: BaseException | None = None, **fields: object) -> None:
+        """Log a failure, with the traceback of `exc_info` where it is given."""
+        self._log(logging.ERROR, event, fields, exc_info)
+
+    def _log(self, level: int, event: str, fields: dict[str, object], exc_info: BaseException | None = None) -> None:
+        if self._logger.isEnabledFor(level):
+            self._logger.log(level, "%s", event, exc_info=exc_info, extra={_FIELDS: fields})
+
+
+class LineFormatter(logging.Formatter):
+    """One line for people: time, level, process, logger, event, then fields as key=value. Times are UTC."""
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and the traceback below it where there is one."""
+        fields: dict[str, object] = getattr(record, _FIELDS, {})
+        words = [
+            logging.Formatter.formatTime(self, record, "%Y-%m-%dT%H:%M:%S") + f".{int(record.msecs):03d}Z",
+            record.levelname,
+            self._process,
+            f"{record.name}: {record.getMessage()}",
+            *(f"{key}={_text(value)}" for key, value in fields.items()),
+        ]
+        line = " ".join(words)
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+    @staticmethod
+    def converter(seconds: float | None) -> time.struct_time:
+        """Return UTC, whatever the machine's time zone is."""
+        return time.gmtime(seconds)
+
+
+def get(name: str) -> EventLogger:
+    """Return the event logger of a module; pass `__name__`."""
+    return EventLogger(name)
+
+
+def set_up(level: str, process: str, stream: TextIO | None = None) -> None:
+    """Send everything from `level` on (one of LEVELS) to `stream` (stderr), as lines that name this process.
+
+    Raises:
+        InputError: no such level.
+    """
+    if level not in LEVELS:
+        raise InputError(f"log level {level!r} is none of {', '.join(LEVELS)}")
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(LineFormatter(process))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _text(value: object) -> str:
+    text = str(value)
+    return text if text and text.isprintable() and not set(text) & set(' "=') else repr(text)

@@ -1,0 +1,1 @@
+"""Test doubles and oracles that ship with the product."""
