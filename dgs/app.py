@@ -1,20 +1,18 @@
 """The composition root: puts the parts together to one process, and keeps them running until the process is told to stop.
 
-Only here a bus, a store and the clock become real ones. `run_frontend` is coordinator, serving partitions and API; `run_samplers` is
-sampler partitions; a frontend may hold the samplers, too. Both return after SIGTERM, when everything under way is done, and raise what
-starting again would not mend. Nothing here knows what the parts do.
+Only here a bus, a store and the clock become real ones. `run_frontend` is coordinator, serving partitions and API; `run_samplers`
+is sampler partitions; a frontend may hold the samplers, too. Both return after SIGTERM, when all that is under way is done, and
+raise what starting again would not mend. Nothing here knows what the parts do.
 """
 
 import asyncio
-import dataclasses
 import json
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
-from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, nullcontext
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast
+from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, contextmanager
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 from urllib.parse import quote
 
 import uvicorn
@@ -22,6 +20,7 @@ import uvloop
 
 from dgs.bus import open_bus
 from dgs.bus.base import Bus
+from dgs.bus.dead_letters import DeadLetterFile
 from dgs.config import Settings
 from dgs.core.deployment import Deployment
 from dgs.core.errors import CodecError, DgsError, StateError
@@ -32,6 +31,7 @@ from dgs.telemetry import logs
 
 if TYPE_CHECKING:
     from dgs.coordinator.coordinator import Coordinator
+    from dgs.serving.machine import RoundDone
 
 RETRY_FIRST_S = 0.2
 RETRY_LAST_S = 5.0
@@ -92,9 +92,17 @@ def _run(main: Coroutine[Any, Any, None]) -> None:
 
 
 async def _until_sigterm(main: Coroutine[Any, Any, None]) -> None:
-    """Cancel `main` at the first SIGTERM; it cleans up and that is a proper end. Further ones change nothing."""
+    """Cancel `main` at the first SIGTERM; that it ends then is its proper end. Further ones do not disturb it."""
     task = asyncio.create_task(main)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    told = False
+
+    def stop() -> None:
+        nonlocal told
+        if not told:
+            told = True
+            task.cancel()
+
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop)
     try:
         await task
     except asyncio.CancelledError:
@@ -124,8 +132,7 @@ async def _frontend(
     with_samplers: bool,
     on_ready: Callable[[], None],
 ) -> None:
-    gate = Gate()
-    async with _served(gate, listening), AsyncExitStack() as stack:
+    async with _Server(listening) as server, AsyncExitStack() as stack:
         # Heavy imports leave the loop, as /livez is to be answered meanwhile.
         await asyncio.to_thread(_import_frontend)
         from dgs.api import make_app
@@ -144,9 +151,10 @@ async def _frontend(
                 deployment,
                 PartitionIndex(s),
                 bus,
-                on_round=rounds.done,
-                slice_s=settings.apply_slice_ms / 1000,
                 clock=time.monotonic,
+                slice_s=settings.apply_slice_ms / 1000,
+                on_round=rounds.done,
+                dead_letters=DeadLetterFile(directory.dead_letters / f"serving-{s}.jsonl"),
             )
             for s in range(deployment.serving_partitions)
         ]
@@ -156,12 +164,17 @@ async def _frontend(
                 tasks.create_task(worker.run())
             if with_samplers:
                 tasks.create_task(_samplers(settings, directory, deployment, range(deployment.partitions), bus))
-            gate.open(make_app(coordinator, serving, settings))
-            for name, document in queries:
-                await _insist("install a query", lambda n=name, d=document: coordinator.install(json.dumps(d), n))
-            coordinator.accept_loaders.set()
-            on_ready()
-            _log.info("ready", partitions=deployment.partitions, serving_partitions=deployment.serving_partitions)
+            try:
+                server.gate.open(make_app(coordinator, serving, settings))
+                for name, document in queries:
+                    await _insist("install a query", coordinator.install, json.dumps(document), name)
+                coordinator.accept_loaders.set()
+                on_ready()
+                _log.info("ready", partitions=deployment.partitions, serving_partitions=deployment.serving_partitions)
+                await asyncio.Event().wait()  # until cancelled
+            finally:
+                # Requests under way are completed while the parts that answer them still run.
+                await server.drain()
 
 
 def _import_frontend() -> None:
@@ -171,49 +184,64 @@ def _import_frontend() -> None:
 
 
 class _Rounds:
-    """Barrier rounds that serving partitions have completed, on their way to the coordinator, which may have to wait for its disk."""
+    """Barrier rounds that serving partitions have completed, on their way to the coordinator, which may wait for its disk."""
 
     def __init__(self, coordinator: "Coordinator") -> None:
         self._coordinator = coordinator
         self._waiting: asyncio.Queue[tuple[int, int, int]] = asyncio.Queue()
 
-    def done(self, partition: int, barrier_id: int, round_number: int) -> None:
+    def done(self, partition: PartitionIndex, done: "RoundDone") -> None:
         """Take note that a partition has completed a round."""
-        self._waiting.put_nowait((partition, barrier_id, round_number))
+        self._waiting.put_nowait((partition, done.barrier, done.round))
 
     async def report_all(self) -> None:
         """Report one after the other until cancelled."""
         while True:
-            partition, barrier_id, number = await self._waiting.get()
-            await _insist("report a barrier's round", lambda p=partition, b=barrier_id, n=number: self._coordinator.report(p, b, n))
+            await _insist("report a barrier's round", self._coordinator.report, *await self._waiting.get())
 
 
-class _Server(uvicorn.Server):
+class _Uvicorn(uvicorn.Server):
     """A server that leaves signals to the process."""
 
-    def capture_signals(self) -> AbstractContextManager[None]:
-        return nullcontext()
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Capture none."""
+        yield
 
 
-class _served:
-    """Serves an application on a socket while the block runs; requests under way at its end are completed."""
+class _Server:
+    """Serves what is behind `gate` on a socket, from the beginning of a block to its end, or to an earlier `drain`."""
 
-    def __init__(self, gate: Gate, listening: socket.socket) -> None:
-        config = uvicorn.Config(
-            gate, loop="none", http="httptools", ws="none", lifespan="off", log_config=None, access_log=False, server_header=False,
-            timeout_graceful_shutdown=DRAIN_S,
-        )  # fmt: skip
-        self._server = _Server(config)
+    def __init__(self, listening: socket.socket) -> None:
+        self.gate = Gate()
         self._listening = listening
+        self._uvicorn = _Uvicorn(
+            uvicorn.Config(
+                self.gate,
+                loop="none",
+                http="httptools",
+                ws="none",
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                timeout_graceful_shutdown=DRAIN_S,
+            )
+        )
         self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> None:
-        self._task = asyncio.create_task(self._server.serve([self._listening]))
+    async def drain(self) -> None:
+        """Take no more requests, and return when those under way are answered."""
+        assert self._task is not None, "drained before it was entered"
+        self._uvicorn.should_exit = True
+        await self._task
+
+    async def __aenter__(self) -> Self:
+        self._task = asyncio.create_task(self._uvicorn.serve([self._listening]))
+        return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._task is not None, "left before it was entered"
-        self._server.should_exit = True
-        await self._task
+        await self.drain()
 
 
 # Samplers ------------------------------------------------------------------------------------------------------------------------
@@ -250,38 +278,24 @@ async def _keep_sampling(
                 partition,
                 bus,
                 store,
-                commit_interval_s=settings.commit_interval_ms / 1000,
-                dead_letters=_DeadLetters(directory.dead_letters / f"sampler-{partition}.jsonl").write,
                 clock=time.monotonic,
+                commit_interval_s=settings.commit_interval_ms / 1000,
+                dead_letters=DeadLetterFile(directory.dead_letters / f"sampler-{partition}.jsonl"),
             ).run()
             return
-        except (StateError, CodecError):
-            raise
         except Exception as e:
+            cause = _root_cause(e) if isinstance(e, ExceptionGroup) else e
+            if isinstance(cause, StateError | CodecError):
+                raise cause from None
             if time.monotonic() - began >= HEALTHY_AFTER_S:
                 pause_s = RETRY_FIRST_S
-            _log.error("sampler partition failed; going back to its last commit", exc_info=e, partition=partition, pause_s=pause_s)
+            _log.error(
+                "sampler partition failed; going back to its last commit", exc_info=cause, partition=partition, pause_s=pause_s
+            )
         finally:
             store.close()
         await asyncio.sleep(pause_s)
         pause_s = min(2 * pause_s, RETRY_LAST_S)
-
-
-class _DeadLetters:
-    """A file of refused records, one JSON object a line; made by the first."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-
-    def write(self, entry: Any) -> None:
-        """Append what was refused and why."""
-        fields = dataclasses.asdict(entry) if dataclasses.is_dataclass(entry) and not isinstance(entry, type) else entry._asdict()
-        with self._path.open("a", encoding="utf-8") as f:
-            f.write(json.dumps(fields, ensure_ascii=False, default=_plain) + "\n")
-
-
-def _plain(value: object) -> object:
-    return value.hex() if isinstance(value, bytes) else repr(value)
 
 
 # Both ----------------------------------------------------------------------------------------------------------------------------
@@ -293,12 +307,12 @@ async def _opened_bus(url: str, settings: Settings, stack: AsyncExitStack) -> Bu
     return bus
 
 
-async def _insist(what: str, call: Callable[[], Awaitable[object]]) -> None:
+async def _insist(what: str, call: Callable[..., Awaitable[object]], *arguments: Any) -> None:
     """Do something again and again while it fails with an error that says that it may succeed later."""
     pause_s = RETRY_FIRST_S
     while True:
         try:
-            await call()
+            await call(*arguments)
             return
         except DgsError as e:
             if not e.retriable:

@@ -32,6 +32,7 @@ class Gate:
         self._application = application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
         if self._application is not None:
             await self._application(scope, receive, send)
         elif scope["type"] == "http":

@@ -130,7 +130,10 @@ class Supervisor:
         mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
         try:
             child.process = subprocess.Popen(
-                child.command.argv, stdin=subprocess.DEVNULL, pass_fds=tuple(child.command.descriptors)
+                child.command.argv,
+                stdin=subprocess.DEVNULL,
+                pass_fds=tuple(child.command.descriptors),
+                env=child.command.environment,
             )
         except OSError as e:
             self._again(child, f"cannot be started ({e})", now)

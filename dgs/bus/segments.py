@@ -183,8 +183,8 @@ class PartitionLog:
     def _adopt(self, *, trusted: bool) -> bool:
         """Take in whole entries after the known end of the segment, cut off the rest; return whether the end moved.
 
-        `trusted`: the end was recorded, so nothing beyond it was ever acknowledged to be there without a sync, and all that is
-        bad may go. Otherwise only what looks like a write cut short goes, and anything else is damage.
+        `trusted`: the end was recorded, so whatever is bad beyond it was never acknowledged, and may go. Otherwise only what
+        looks like a write cut short goes, and anything else is damage.
         """
         start = self._end - self._base
         try:

@@ -1,6 +1,6 @@
-"""The hidden command `check`: whether queries fit a schema, as a process of its own.
+"""The hidden command `check`: whether queries fit a schema and a bus can be opened, as a process of its own.
 
-Plans are checked by code that needs numpy, which the process of `dgs up` never imports, as it stays while the service runs.
+Both are checked by code that needs numpy, which the process of `dgs up` never imports, as it stays while the service runs.
 """
 
 import json
@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import click
 
-from dgs.core.errors import PlanError
+from dgs.core.errors import InputError, PlanError
 from dgs.core.schema import Schema
 
 
@@ -58,8 +58,23 @@ def read_queries(descriptor: int) -> tuple[Schema, list[QueryFile]]:
     return Schema.parse(json.dumps(document["schema"])), [QueryFile(**q) for q in document["queries"]]
 
 
+def bus_problems(url: str) -> list[str]:
+    """Return what is wrong with the URL of a bus."""
+    from dgs.bus import open_bus
+
+    try:
+        open_bus(url)
+    except InputError as e:
+        return e.problems
+    return []
+
+
 @click.command(hidden=True)
-@click.option("--queries-fd", type=int, required=True)
-def check(queries_fd: int) -> None:
-    """Print the problems of queries as a JSON array."""
-    click.echo(json.dumps(find_problems(*read_queries(queries_fd))))
+@click.option("--queries-fd", type=int, help="Schema and queries.")
+@click.option("--bus", help="URL of the bus.")
+def check(queries_fd: int | None, bus: str | None) -> None:
+    """Print what is wrong with queries and bus, as a JSON array."""
+    problems = [] if bus is None else bus_problems(bus)
+    if queries_fd is not None:
+        problems += find_problems(*read_queries(queries_fd))
+    click.echo(json.dumps(problems))

@@ -37,7 +37,13 @@ def frontend(parent: int | None, listen_fd: int, ready_fd: int | None, queries_f
 
         with directory.lock("frontend"), socket.socket(fileno=listen_fd) as listening:
             run_frontend(
-                settings, directory, deployment, listening, queries, with_samplers=with_samplers, on_live=lambda: _tell(ready_fd)
+                settings,
+                directory,
+                deployment,
+                listening,
+                [(q.name, q.document) for q in queries],
+                with_samplers=with_samplers,
+                on_ready=lambda: _tell(ready_fd),
             )
 
 

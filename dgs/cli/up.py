@@ -22,7 +22,7 @@ from dgs.cli.options import as_environment, given, read_settings, settings_optio
 from dgs.cli.service import server_argument
 from dgs.config import SETTINGS, Settings
 from dgs.core.deployment import Deployment
-from dgs.core.errors import DgsError, InputError, PlanError
+from dgs.core.errors import DgsError, InputError
 from dgs.core.schema import Schema
 from dgs.datadir import DataDir, Defaults, Wanted
 from dgs.listener import listen, url_of
@@ -60,7 +60,7 @@ def up(schema: Path | None, queries: tuple[Path, ...], parent: int | None, **fla
     directory = DataDir(settings.data_dir)
     with ExitStack() as stack:
         handed = stack.enter_context(tempfile.TemporaryFile())
-        given_schema = _check_files(directory, schema, queries, handed)
+        given_schema = _check(settings, directory, schema, queries, handed)
         directory.make()
         stack.enter_context(directory.lock("up"))
         socket = stack.enter_context(listen(settings.host, settings.port))
@@ -80,8 +80,10 @@ def up(schema: Path | None, queries: tuple[Path, ...], parent: int | None, **fla
     sys.exit(status)
 
 
-def _check_files(directory: DataDir, schema_file: Path | None, query_files: tuple[Path, ...], handed: IO[bytes]) -> Schema | None:
-    """Check schema and queries, and write them to `handed`; return the schema that was given.
+def _check(
+    settings: Settings, directory: DataDir, schema_file: Path | None, query_files: tuple[Path, ...], handed: IO[bytes]
+) -> Schema | None:
+    """Check schema, queries and bus, and write the first two to `handed`; return the schema that was given.
 
     Raises:
         InputError: with every problem of every file.
@@ -89,6 +91,8 @@ def _check_files(directory: DataDir, schema_file: Path | None, query_files: tupl
     problems: list[str] = []
     schema: Schema | None = None
     queries: list[QueryFile] = []
+    if settings.bus is not None and settings.bus.startswith("memory:") and settings.samplers != 0:
+        problems.append("--bus memory:// is a bus within one process: it needs --samplers 0")
     try:
         if schema_file is not None:
             schema = _read_schema(schema_file)
@@ -106,12 +110,15 @@ def _check_files(directory: DataDir, schema_file: Path | None, query_files: tupl
             problems.append(f"{directory.root} holds no deployment yet, and a new one needs --schema FILE")
         else:
             against = standing.schema
+    arguments = [] if settings.bus is None else ["--bus", settings.bus]
     if against is not None:
         write_queries(handed, against, queries)
         if queries:
-            problems += _plan_problems(handed)
+            arguments += ["--queries-fd", str(handed.fileno())]
+    if arguments:
+        problems += _problems_found(arguments, handed.fileno())
     if problems:
-        raise PlanError(problems)
+        raise InputError(problems)
     return schema
 
 
@@ -123,12 +130,12 @@ def _read_schema(path: Path) -> Schema:
         raise InputError(named) from None
 
 
-def _plan_problems(handed: IO[bytes]) -> list[str]:
-    descriptor = handed.fileno()
-    command = [*PROGRAM, "check", "--queries-fd", str(descriptor)]
-    ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[descriptor], check=False)
+def _problems_found(arguments: list[str], handed: int) -> list[str]:
+    """Return what the command `check` finds."""
+    command = [*PROGRAM, "check", *arguments]
+    ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[handed], check=False)
     if ended.returncode != 0:
-        raise DgsError(f"the check of the queries ended with status {ended.returncode}")
+        raise DgsError(f"the check of queries and bus ended with status {ended.returncode}")
     problems: list[str] = json.loads(ended.stdout)
     return problems
 

@@ -20,7 +20,7 @@ from dgs.core.types import AnyArray, Bools, Bytes, Int8s
 _KNOWN = (False, True, None)
 """By `Vertices.known`; NOT_LOOKED_FOR is -1 and so takes the last."""
 assert NOT_LOOKED_FOR == -1, "the last element would not be its"
-_EVERY_BIT = 0xFF
+_NOT_LOOKED_FOR_BYTE = NOT_LOOKED_FOR & 0xFF
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +104,7 @@ def _edges(edges: Edges, layouts: Layouts, strings: Texts) -> dict[str, Any]:
 
 
 def _known(known: Int8s) -> Any:
-    if known.min(initial=0) >= 0:
+    if _NOT_LOOKED_FOR_BYTE not in known.tobytes():  # a tenth of the price of known.min()
         return known.astype(np.bool_)
     return [_KNOWN[k] for k in known.tolist()]
 
@@ -116,10 +116,8 @@ class _Columns:
         self.layout = layout
         self.payload = layout.widen(payload)
         self.strings = strings
-        # Presence bits of all attributes at once: in most payloads every attribute is there in every row, or in none.
-        bits = self.payload[:, : (len(layout.bits) + 7) // 8]
-        self.in_all: list[int] = np.bitwise_and.reduce(bits, axis=0, initial=_EVERY_BIT).tolist()
-        self.in_any: list[int] = np.bitwise_or.reduce(bits, axis=0, initial=0).tolist()
+        # Presence bits of all attributes at once, as most attributes are there in every row. Of no rows this gives every bit.
+        self.in_all: list[int] = np.bitwise_and.reduce(self.payload[:, : (len(layout.bits) + 7) // 8], axis=0).tolist()
 
     def column(self, name: str) -> Any:
         """The values of an attribute, None where it is absent."""
@@ -148,7 +146,8 @@ class _Columns:
         flag = 1 << (bit & 7)
         if self.in_all[bit >> 3] & flag:
             return True
-        return bool(self.in_any[bit >> 3] & flag) and self.layout.present(self.payload, name)
+        present = self.layout.present(self.payload, name)
+        return bool(present.any()) and present
 
 
 def _with_nulls(values: Iterable[Any], present: Bools) -> list[Any]:

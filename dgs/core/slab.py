@@ -35,11 +35,16 @@ class Slab:
         if self._map is None:
             flat = np.zeros(0, self._dtype)
         else:
-            flat = np.frombuffer(self._map, self._dtype, count=rows * (self._columns or 1))
+            # Through a memoryview, which counts as a user of the mapping: without it a forgotten view would dangle after a move.
+            flat = np.frombuffer(memoryview(self._map), self._dtype, count=rows * (self._columns or 1))
         return flat if self._columns is None else flat.reshape(-1, self._columns)
 
     def reserve(self, rows: int) -> AnyArray:
-        """Make room for at least that many rows and return the array."""
+        """Make room for at least that many rows and return the array.
+
+        Raises:
+            BufferError: someone still holds a view of the array, and memory would move under it.
+        """
         needed = rows * self._row_bytes
         if needed > self._bytes:
             size = max(_LEAST, 1 << (needed - 1).bit_length())
@@ -62,7 +67,7 @@ def _enlarge(old: mmap.mmap, size: int) -> mmap.mmap:
     try:
         old.resize(size)
         return old
-    except (SystemError, BufferError):  # no mremap on this system, or a caller still holds a view
+    except SystemError:  # no mremap on this system
         new = mmap.mmap(-1, size, **_PRIVATE)
         new[: len(old)] = old[:]
         return new

@@ -30,7 +30,7 @@ class Expected:
     """An expected ego-graph.
 
     Attributes:
-        rows: by plan node and source id, its slots, best first; sources with an empty row are left out.
+        rows: by plan node and source id, its slots by destination type, best first; sources with an empty row are left out.
         vertices: by (vertex type, id): None where the plan does not look, () for not known, else (timestamp, attributes).
     """
 
@@ -63,7 +63,7 @@ class Oracle:
             self.records[vtype, vertex] = timestamp, attributes
 
     def row(self, node: PlanNode, source: int) -> list[SampledEdge]:
-        """Return the sample of one plan node at one vertex: everything sorted, the best K taken."""
+        """Return the sample of one plan node at one vertex: everything sorted, the best K taken; by destination type, best first."""
         assert node.etype is not None
         edge_type, src_type = self.schema.edge_types[node.etype].name, self.schema.vertex_types[node.vtype].name
         d = digest(node.strategy, edge_type, src_type, seed=node.seed, half_life=node.half_life)
@@ -76,7 +76,8 @@ class Oracle:
                 continue
             scored.append((score, h, dst, dst_type, timestamp, attributes))
         scored.sort(key=lambda e: e[:5], reverse=True)
-        return [SampledEdge(e[3], e[2], e[4], frozen(e[5])) for e in scored[: node.fanout]]
+        sample = [SampledEdge(e[3], e[2], e[4], frozen(e[5])) for e in scored[: node.fanout]]
+        return sorted(sample, key=lambda slot: slot.dst_type)
 
     def ego_graph(self, query: InstalledQuery, seed: int) -> Expected:
         """Return what the answer for a seed must be."""

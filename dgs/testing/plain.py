@@ -52,5 +52,5 @@ def plain(ego: EgoGraph, layouts: Layouts) -> Expected:
             scores = [score for score, _ in found]
             if len({slot.dst_type for _, slot in found}) == 1:
                 assert scores == sorted(scores, reverse=True)
-            result.rows[node][src] = [slot for _, slot in found]
+            result.rows[node][src] = sorted((slot for _, slot in found), key=lambda slot: slot.dst_type)
     return result

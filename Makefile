@@ -1,0 +1,45 @@
+# Every chore of the project is one target; `make help` lists them. Needs make and Python >= 3.11, nothing else.
+
+PYTHON ?= python3
+BIN := .venv/bin
+STAMP := .venv/.stamp
+DEMO_DIR := demo-data
+
+.DEFAULT_GOAL := help
+.PHONY: help venv demo run test quick lint perf clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+venv: $(STAMP) ## make .venv with the project and all that its tests need
+
+$(STAMP): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python >= 3.11 is needed; name one with make PYTHON=…")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+demo: $(STAMP) ## start the service, load a small graph, show one ego-graph, stop
+	$(BIN)/dgs demo
+
+run: $(STAMP) ## the same, and stay until Ctrl-C; the state is kept in demo-data/
+	$(BIN)/dgs demo --stay --data-dir $(DEMO_DIR)
+
+test: lint ## everything that has to be green before a commit
+	$(BIN)/pytest
+
+quick: lint ## the same without the slow tests
+	$(BIN)/pytest -m 'not slow'
+
+lint: $(STAMP) ## style, types and layers
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+perf: $(STAMP) ## run every measurement of perf/
+	@set -e; for script in $(sort $(wildcard perf/*.py)); do echo "== $$script"; $(BIN)/python $$script; done
+
+clean: ## remove caches and the demo's state; .venv stays
+	rm -rf $(DEMO_DIR) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +

@@ -1,0 +1,218 @@
+"""One HTTP/1.1 connection to a service, kept alive, shared by loader, commands and client.
+
+It turns what goes wrong into the system's own errors, and rides out a service that is away for a while. It never interprets an
+answer beyond its status. Requests may be sent more than once when an answer is lost, so it is for requests that bear repetition,
+as all of the service's do. One thread at a time; `close` alone may be called from another.
+"""
+
+import contextlib
+import http.client
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+from dgs.core.errors import (
+    ConflictError,
+    DeadlineError,
+    DgsError,
+    InputError,
+    NotFoundError,
+    NotReadyError,
+    TooLargeError,
+    UnreachableError,
+)
+
+DEFAULT_PORT = 8700
+"""The port of `dgs up`, for a server that is given as a bare host."""
+_FIRST_PAUSE_S = 0.05
+_PAUSE_S_MAX = 2.0
+_ERRORS: dict[int, type[DgsError]] = {
+    404: NotFoundError,
+    409: ConflictError,
+    413: TooLargeError,
+    503: NotReadyError,
+    504: DeadlineError,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An answer with a status below 300. Header names are in lower case."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as UTF-8; what is not UTF-8 is replaced."""
+        return self.body.decode("utf-8", "replace")
+
+    def json(self) -> Any:
+        """Return the body read as JSON.
+
+        Raises:
+            DgsError: it is something else.
+        """
+        try:
+            return json.loads(self.body)
+        except ValueError:
+            raise DgsError(f"the service answered something that is not JSON: {_shortened(self.text)!r}") from None
+
+
+class Connection:
+    """A connection to one server, opened by the first request and again whenever it broke.
+
+    Args:
+        server: a URL (a path in it becomes a prefix), `host:port`, or a host (then with the port of `dgs up`).
+        retry_timeout_s: how long a request is repeated while the server refuses, resets or answers 503; 0 for never.
+        timeout_s: how long one connect or one read may take.
+
+    Raises:
+        InputError: the server cannot be understood.
+    """
+
+    def __init__(self, server: str, *, retry_timeout_s: float = 60.0, timeout_s: float = 30.0) -> None:
+        self.server = server
+        self.retry_timeout_s = retry_timeout_s
+        self.timeout_s = timeout_s
+        self._secure, self._host, self._port, self._prefix = _address(server)
+        self._http: http.client.HTTPConnection | None = None
+        self._closed = threading.Event()
+
+    def get(self, path: str, params: Mapping[str, object] | None = None, *, headers: Mapping[str, str] | None = None) -> Response:
+        """Ask for a path. Raises as `request` does."""
+        return self.request("GET", path + ("?" + urlencode(params, doseq=True) if params else ""), headers=headers)
+
+    def post_json(self, path: str, obj: object, *, headers: Mapping[str, str] | None = None) -> Response:
+        """Send an object as JSON. Raises as `request` does."""
+        return self.request("POST", path, json.dumps(obj).encode(), {"Content-Type": "application/json", **(headers or {})})
+
+    def post_form(self, path: str, fields: Mapping[str, object]) -> Response:
+        """Send fields as an HTML form does. Raises as `request` does."""
+        return self.request("POST", path, urlencode(fields).encode(), {"Content-Type": "application/x-www-form-urlencoded"})
+
+    def request(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Response:
+        """Send one request, again and again while the server is away, and return the answer.
+
+        Raises:
+            UnreachableError: the server was away, or answered 503, for `retry_timeout_s`; or its name or certificate is wrong.
+            NotReadyError: status 503, where nothing is retried.
+            NotFoundError, ConflictError, TooLargeError, DeadlineError: status 404, 409, 413, 504.
+            InputError: status 422, 400 and the other 4xx.
+            DgsError: any other status from 300 on.
+        """
+        give_up_s = time.monotonic() + self.retry_timeout_s
+        pause_s = _FIRST_PAUSE_S
+        while True:
+            if self._closed.is_set():
+                raise self._unreachable("closed")
+            kept_alive = self._http is not None
+            try:
+                response = self._send(method, path, body, headers or {})
+                if response.status < 300:
+                    return response
+                error = _error(response)
+                if response.status != 503 or not self.retry_timeout_s:
+                    raise error
+                what = f"answered 503: {error}"
+            except (socket.gaierror, ssl.SSLCertVerificationError) as e:
+                if isinstance(e, socket.gaierror) and e.errno == socket.EAI_AGAIN:
+                    what = str(e)
+                else:
+                    raise self._unreachable(str(e)) from None
+            except (OSError, http.client.HTTPException) as e:
+                # A server may close an idle connection at any time: that says nothing about whether it is there.
+                if kept_alive:
+                    continue
+                what = str(e) or type(e).__name__
+            left_s = give_up_s - time.monotonic()
+            if left_s <= 0 or self._closed.wait(min(pause_s, left_s)):
+                raise self._unreachable(what) from None
+            pause_s = min(2 * pause_s, _PAUSE_S_MAX)
+
+    def close(self) -> None:
+        """End the connection; a request that is under way or waits to be repeated in another thread ends with UnreachableError."""
+        self._closed.set()
+        current = self._http
+        if current is not None and current.sock is not None:
+            with contextlib.suppress(OSError):
+                current.sock.shutdown(socket.SHUT_RDWR)  # close() alone would not wake a read in another thread
+            current.close()
+
+    def __enter__(self) -> "Connection":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
+        if self._http is None:
+            kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
+            self._http = kind(self._host, self._port, timeout=self.timeout_s)
+        try:
+            self._http.request(method, self._prefix + path, body, dict(headers))
+            answer = self._http.getresponse()
+            content = answer.read()
+        except BaseException:
+            # Half an answer may still be on its way: nothing else can be sent on this connection.
+            self._http.close()
+            self._http = None
+            raise
+        if answer.will_close:
+            self._http = None
+        return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, content)
+
+    def _unreachable(self, what: str) -> UnreachableError:
+        if self._closed.is_set():
+            return UnreachableError(f"the connection to {self.server} was closed")
+        tried = f" for {self.retry_timeout_s:g} s" if self.retry_timeout_s else ""
+        return UnreachableError(
+            f"no usable answer from {self.server}{tried} ({what}); is `dgs up` running there? If elsewhere, name its host and port"
+        )
+
+
+def _address(server: str) -> tuple[bool, str, int, str]:
+    parts = urlsplit(server if "://" in server else "//" + server)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    if parts.scheme not in ("", "http", "https") or not parts.hostname or port == -1 or parts.query or parts.fragment:
+        raise InputError(f"{server!r} is no server: give http://HOST:PORT, HOST:PORT or HOST")
+    secure = parts.scheme == "https"
+    default = {"": DEFAULT_PORT, "http": 80, "https": 443}[parts.scheme]
+    return secure, parts.hostname, default if port is None else port, parts.path.rstrip("/")
+
+
+def _error(response: Response) -> DgsError:
+    """Return the error that an answer stands for, with the words of its problem document, or of its plain text."""
+    problems: list[str] = []
+    if "json" in response.headers.get("content-type", ""):
+        try:
+            document = json.loads(response.body)
+        except ValueError:
+            document = None
+        if isinstance(document, dict):
+            listed = document.get("problems")
+            if isinstance(listed, list):
+                problems = [p if isinstance(p, str) else json.dumps(p) for p in listed]
+            if not problems and (detail := document.get("detail") or document.get("title")):
+                problems = [detail if isinstance(detail, str) else json.dumps(detail)]
+    message = "; ".join(problems) or _shortened(response.text.strip()) or f"the service answered {response.status} without a word"
+    kind = _ERRORS.get(response.status)
+    if kind is not None:
+        return kind(message)
+    if 400 <= response.status < 500:
+        return InputError(problems or message)
+    return DgsError(f"the service answered {response.status}: {message}")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 500 else text[:500] + "…"

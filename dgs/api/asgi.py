@@ -1,0 +1,119 @@
+"""The service's ASGI application: `/samples` goes straight to the data plane, everything else to FastAPI.
+
+A middleware of the framework would sit on the way of every sample, so there is none; the fork stands in front of the framework.
+`dgs.app` calls `make_app` with the parts that it has put together.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from importlib.metadata import version
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from dgs.api.admin import admin_router
+from dgs.api.body import Application, Receive, Scope, Send
+from dgs.api.control import control_router
+from dgs.api.dataplane import DataPlane, ServingPartition
+from dgs.api.health import health_router
+from dgs.api.openapi import SAMPLES, SCHEMAS
+from dgs.api.parts import Check, Parts
+from dgs.api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
+from dgs.api.samples import SamplesEndpoint
+from dgs.config import Settings
+from dgs.coordinator.coordinator import Coordinator
+from dgs.core.errors import DgsError, InputError
+from dgs.telemetry import logs
+
+WELCOME = """dgs: dynamic graph sampling
+
+GET /samples?vid=…   an ego-graph
+GET /cluster         the deployment
+GET /docs            all paths
+"""
+
+_log = logs.get(__name__)
+
+
+def make_app(
+    coordinator: Coordinator,
+    partitions: Sequence[ServingPartition],
+    settings: Settings,
+    *,
+    schema_text: bytes | None = None,
+    checks: Mapping[str, Check] | None = None,
+) -> Application:
+    """Return the application.
+
+    Args:
+        coordinator: a started one.
+        partitions: all serving partitions, in order.
+        settings: limits.
+        schema_text: the schema as the user gave it; made from the deployment's unless given.
+        checks: further conditions of `/readyz`, by name: None when all is well, else the reason why not.
+    """
+    deployment = coordinator.deployment
+    assert len(partitions) == deployment.serving_partitions, "a serving partition is missing"
+    if schema_text is None:
+        schema_text = json.dumps(deployment.schema.document, ensure_ascii=False).encode()
+    plane = DataPlane(partitions, coordinator, generation=deployment.generation, seeds_max=settings.seeds_max)
+    framework = _framework(Parts(coordinator, partitions, settings, schema_text, checks or {}))
+    return _fork(SamplesEndpoint(plane, body_bytes_max=settings.body_bytes_max), framework)
+
+
+def _fork(samples: Application, framework: Application) -> Application:
+    async def application(scope: Scope, receive: Receive, send: Send) -> None:
+        chosen = samples if scope["type"] == "http" and scope["path"] == "/samples" else framework
+        await chosen(scope, receive, send)
+
+    return application
+
+
+def _framework(parts: Parts) -> Application:
+    app = FastAPI(title="dgs", summary="Dynamic graph sampling", version=version("dgs"), redoc_url=None, redirect_slashes=False)
+    app.include_router(health_router(parts))
+    app.include_router(control_router(parts))
+    app.include_router(admin_router(parts))
+
+    @app.get("/", include_in_schema=False)
+    async def welcome() -> Response:
+        return Response(WELCOME, media_type="text/plain")
+
+    app.add_exception_handler(DgsError, _own_error)
+    app.add_exception_handler(RequestValidationError, _wrong_parameters)
+    app.add_exception_handler(HTTPException, _framework_error)
+    app.add_exception_handler(Exception, _own_error)
+    described = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            document = described()
+            document["paths"] = {"/samples": SAMPLES, **document["paths"]}
+            document.setdefault("components", {}).setdefault("schemas", {}).update(SCHEMAS)
+        return described()
+
+    app.openapi = openapi  # type: ignore[method-assign]  # the documented way to extend it
+    return app
+
+
+async def _own_error(request: Request, error: Exception) -> Response:
+    if isinstance(error, DgsError) and error.http_status == 500:
+        _log.error("request failed", exc_info=error, method=request.method, path=request.scope["path"])
+    return _response(problem_of(error))
+
+
+async def _wrong_parameters(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError), "registered for nothing else"
+    return _response(problem_of(InputError([f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()])))
+
+
+async def _framework_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), "registered for nothing else"
+    detail = f"there is no {request.scope['path']}; /docs lists all paths" if error.status_code == 404 else error.detail
+    return _response(problem_of_status(error.status_code, detail, dict(error.headers or {})))
+
+
+def _response(problem: Problem) -> Response:
+    return Response(problem.body(), problem.status, problem.headers, MEDIA_TYPE)

@@ -1,0 +1,156 @@
+"""The control plane over REST: queries, barriers, dimensions, the schema, the deployment. It translates; the coordinator acts."""
+
+import asyncio
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi import Query as Parameter
+
+from dgs.api.body import read_body
+from dgs.api.health import state_shown
+from dgs.api.models import (
+    Barrier,
+    Barriers,
+    BarrierSetting,
+    Cluster,
+    DimensionProposal,
+    Dimensions,
+    HashDescription,
+    Queries,
+    Query,
+    QueryWithDocument,
+    Serving,
+    read_model,
+)
+from dgs.api.parts import Parts
+from dgs.coordinator.barriers import BarrierView
+from dgs.core.errors import NotFoundError
+from dgs.core.operators import InstalledQuery
+from dgs.core.query import QueryPlan
+
+BUS_WAIT_S = 2.0
+"""How long `/cluster` waits for the bus."""
+MIX = (
+    "x += 0x9E3779B97F4A7C15; x = (x ^ x>>30) * 0xBF58476D1CE4E5B9; x = (x ^ x>>27) * 0x94D049BB133111EB; "
+    "x ^ x>>31; ids as two's complement"
+)
+
+
+def control_router(parts: Parts) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(tags=["control"])
+    Control(parts).add_to(router)
+    return router
+
+
+class Control:
+    """The handlers."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._coordinator = parts.coordinator
+
+    def add_to(self, router: APIRouter) -> None:
+        """Add the routes; bodies are read by `read_body`, so that the limit holds, and described here."""
+        get, post = router.get, router.post
+        get("/queries", summary="Installed queries")(self.queries)
+        document = {"type": "object", "title": "Install-query document", "required": ["query_plan"]}
+        post("/queries", summary="Install a query", openapi_extra=_body(document))(self.install)
+        get("/queries/{name:path}", summary="One query, by name or id")(self.query)
+        get("/barriers", summary="Barriers that are set")(self.barriers)
+        get("/barriers/{name:path}", summary="How far a barrier is; one that nobody has set is NOT_SET")(self.barrier)
+        setting = BarrierSetting.model_json_schema()
+        post("/barriers/{name:path}", summary="Set a barrier", openapi_extra=_body(setting))(self.set_barrier)
+        proposal = DimensionProposal.model_json_schema()
+        post("/dimensions", summary="Propose the length of a list", openapi_extra=_body(proposal))(self.propose)
+        get("/schema", summary="The graph schema, verbatim")(self.schema)
+        get("/cluster", summary="What is fixed, and how far it is")(self.cluster)
+
+    async def queries(self) -> Queries:
+        """List the installed queries in the order of their installation."""
+        return Queries(queries=[self._shown(q) for q in self._coordinator.operators.queries])
+
+    async def install(
+        self,
+        request: Request,
+        name: str | None = Parameter(None, description="name of the query; `q` and its id unless given"),
+    ) -> Query:
+        """Install a query. The same query again is fine; another plan under a used id or name is 409."""
+        return self._shown(await self._coordinator.install(await self._body(request), name))
+
+    async def query(self, name: str) -> QueryWithDocument:
+        """Show a query and its document."""
+        key: int | str = int(name) if name.isascii() and name.isdigit() else name
+        found = self._coordinator.operators.query(key)
+        if found is None:
+            raise NotFoundError(f"there is no query {name!r}")
+        return QueryWithDocument(**self._shown(found).model_dump(), document=_document(found.plan))
+
+    async def barriers(self) -> Barriers:
+        """List the barriers in the order in which they were first set."""
+        return Barriers(barriers=[self._barrier(b) for b in self._coordinator.barriers()])
+
+    async def barrier(self, name: str) -> Barrier:
+        """Show a barrier."""
+        return self._barrier(self._coordinator.barrier(name))
+
+    async def set_barrier(self, request: Request, name: str) -> Barrier:
+        """Set a barrier in the name of one loader. The same again is fine; another count, or too many loaders, is 409."""
+        setting = read_model(BarrierSetting, await self._body(request))
+        return self._barrier(await self._coordinator.set_barrier(name, setting.count, setting.loader_id))
+
+    async def propose(self, request: Request) -> Dimensions:
+        """Fix the length of a list attribute unless it is fixed; the answer says what holds."""
+        p = read_model(DimensionProposal, await self._body(request))
+        return Dimensions(dimensions=await self._coordinator.propose_dimension(p.kind, p.type, p.attribute, p.dim))
+
+    async def schema(self) -> Response:
+        """Give the schema as it was given."""
+        return Response(self._parts.schema_text, media_type="application/json")
+
+    async def cluster(self) -> Cluster:
+        """Show the deployment."""
+        d = self._coordinator.deployment
+        serving = []
+        for index, partition in enumerate(self._parts.partitions):
+            r = partition.reflected()
+            serving.append(Serving(partition=index, caught_up=partition.caught_up, positions=r.positions, watermark=r.watermark))
+        return Cluster(
+            log_id=d.log_id,
+            generation=d.generation,
+            partitions=d.partitions,
+            serving_partitions=d.serving_partitions,
+            hash=HashDescription(
+                mix=MIX, record_partition=f"mix(vid) mod {d.partitions}", serving_partition=f"mix(vid) mod {d.serving_partitions}"
+            ),
+            positions=[min(column) for column in zip(*(s.positions for s in serving), strict=True)],
+            record_ends=await self._record_ends(),
+            serving=serving,
+            queries=(await self.queries()).queries,
+            orders_pending=self._coordinator.pending,
+        )
+
+    async def _record_ends(self) -> list[int] | None:
+        try:
+            async with asyncio.timeout(BUS_WAIT_S):
+                return [int(end) for end in await self._coordinator.record_ends()]
+        except Exception:  # a bus that fails shows in what it is needed for; this only reports
+            return None
+
+    async def _body(self, request: Request) -> bytes:
+        return await read_body(request.scope, request.receive, self._parts.settings.body_bytes_max)
+
+    def _shown(self, query: InstalledQuery) -> Query:
+        return Query(id=query.id, name=query.name, ready=self._coordinator.is_active(query.id))
+
+    def _barrier(self, b: BarrierView) -> Barrier:
+        state: Any = str(state_shown(b, self._parts.partitions))
+        return Barrier(name=b.name, state=state, count=b.count, loaders=list(b.loaders))
+
+
+def _document(plan: QueryPlan) -> dict[str, Any]:
+    return dict(plan.document)
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"content": {"application/json": {"schema": schema}}}}

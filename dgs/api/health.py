@@ -1,0 +1,49 @@
+"""Whether the process lives and whether it is ready for requests, for people, load balancers and scripts that wait."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Response
+
+from dgs.api.dataplane import ServingPartition
+from dgs.api.parts import Parts
+from dgs.api.problems import MEDIA_TYPE, RETRY_AFTER_S, Problem
+from dgs.coordinator.barriers import BarrierState, BarrierView
+
+OK = "ok"
+
+
+def readiness(parts: Parts) -> dict[str, str]:
+    """Return each condition of readiness with OK or the reason why it does not hold."""
+    found = {"queries": OK if parts.coordinator.accept_loaders.is_set() else "the first queries are being installed"}
+    for index, partition in enumerate(parts.partitions):
+        found[f"serving-{index}"] = OK if partition.caught_up else "still reading what was there before its start"
+    for name, check in parts.checks.items():
+        found[name] = check() or OK
+    return found
+
+
+def state_shown(barrier: BarrierView, partitions: Sequence[ServingPartition]) -> str:
+    """Return a barrier's state as users may rely on it: what a serving partition has not read again yet is not servable now."""
+    if barrier.state is BarrierState.READY and not all(p.caught_up for p in partitions):
+        return BarrierState.SAMPLED
+    return barrier.state
+
+
+def health_router(parts: Parts) -> APIRouter:
+    """Return the routes."""
+    router = APIRouter(tags=["health"])
+
+    @router.get("/livez", summary="The process lives")
+    async def livez() -> Response:
+        return Response("ok\n", media_type="text/plain")
+
+    @router.get("/readyz", summary="Requests can be answered", responses={503: {"description": "Not ready; says why"}})
+    async def readyz(response: Response) -> object:
+        checks = readiness(parts)
+        reasons = [f"{name}: {state}" for name, state in checks.items() if state != OK]
+        if not reasons:
+            return {"ready": True, "checks": checks}
+        problem = Problem(503, "Not ready", reasons, more={"ready": False, "checks": checks})
+        return Response(problem.body(), 503, {"retry-after": str(RETRY_AFTER_S)}, MEDIA_TYPE)
+
+    return router

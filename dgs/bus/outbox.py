@@ -1,0 +1,89 @@
+"""The sending end of a machine's channels: appends entries in the order of their numbers, and knows what was acknowledged.
+
+One append a destination is under way at a time, and an append that fails is made again with the same entries before anything later,
+so a channel never has a gap. Sampler and serving workers put entries in; nobody waits for a slow log but by `settled`.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from dgs.bus.base import Bus
+from dgs.core.types import PartitionIndex
+
+log = logging.getLogger(__name__)
+
+_RETRY_FIRST_S, _RETRY_MOST_S = 0.05, 2.0
+_ENTRIES_MOST = 64
+
+
+class _Pending(NamedTuple):
+    last: int
+    data: bytes
+
+
+class Outbox:
+    """Channels from one machine to all partitions of a topic.
+
+    Attributes:
+        acknowledged: per destination, the last number that stands in the log.
+        waiting: entries that were put and are not acknowledged.
+    """
+
+    def __init__(self, bus: Bus, topic: str, partitions: int, sent: Sequence[int]) -> None:
+        self._bus = bus
+        self._topic = topic
+        self._queues: list[deque[_Pending]] = [deque() for _ in range(partitions)]
+        self._filled = [asyncio.Event() for _ in range(partitions)]
+        self._progress = asyncio.Condition()
+        self.acknowledged = list(sent)
+        self.waiting = 0
+
+    def put(self, destination: int, last: int, data: bytes) -> None:
+        """Send an entry; `last` is the number of the last item on the channel up to and with this entry."""
+        self._queues[destination].append(_Pending(last, data))
+        self._filled[destination].set()
+        self.waiting += 1
+
+    async def settled(self, numbers: Sequence[int]) -> None:
+        """Wait until every channel is acknowledged up to its number."""
+        async with self._progress:
+            await self._progress.wait_for(lambda: all(a >= n for a, n in zip(self.acknowledged, numbers, strict=True)))
+
+    async def room(self, most: int) -> None:
+        """Wait until no more than `most` entries are not acknowledged, so that memory stays bounded while the bus is away."""
+        if self.waiting > most:
+            async with self._progress:
+                await self._progress.wait_for(lambda: self.waiting <= most)
+
+    async def run(self) -> None:
+        """Send until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for destination in range(len(self._queues)):
+                group.create_task(self._send(destination))
+
+    async def _send(self, destination: int) -> None:
+        queue, filled = self._queues[destination], self._filled[destination]
+        while True:
+            await filled.wait()
+            filled.clear()
+            while queue:
+                entries = [queue.popleft() for _ in range(min(len(queue), _ENTRIES_MOST))]
+                await self._append(destination, [e.data for e in entries])
+                async with self._progress:
+                    self.acknowledged[destination] = entries[-1].last
+                    self.waiting -= len(entries)
+                    self._progress.notify_all()
+
+    async def _append(self, destination: int, entries: list[bytes]) -> None:
+        pause = _RETRY_FIRST_S
+        while True:
+            try:
+                await self._bus.append(self._topic, PartitionIndex(destination), entries)
+                return
+            except OSError as e:
+                log.warning("append to %s/%d failed, trying again in %.2f s: %s", self._topic, destination, pause, e)
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _RETRY_MOST_S)

@@ -1,0 +1,174 @@
+"""`dgs demo`: the whole service with example data, in one command. It uses nothing but the commands that a user has."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+
+from dgs.cli.barrier import READY, wait_until_ready
+from dgs.cli.examples import example
+from dgs.cli.sample import show
+from dgs.cli.service import connected, server_argument
+from dgs.cli.up import PROGRAM
+from dgs.config import Settings
+from dgs.core.errors import ConflictError, DeadlineError, DgsError, NotFoundError
+from dgs.listener import listen
+
+NAME, BARRIER, SEED = "u2i", "u2i_finished", 42
+LOADER = (sys.executable, "-P", "-c", "from dgs_loader.cli import main; main()")
+LIVE_WAIT_S = 60.0
+READY_WAIT_S = 120.0
+STOP_WAIT_S = 15.0
+"""Longer than a supervisor waits for its children."""
+
+
+@click.command()
+@click.option("--stay", is_flag=True, help="Keep the service running until Ctrl-C.")
+@click.option(
+    "--data-dir",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Keep data and state here.  [default: a temporary directory]",
+)
+@click.option("--port", type=click.IntRange(0, 65535), metavar="N", help="Port of the service.  [default: 8700 if it is free]")
+def demo(stay: bool, data_dir: Path | None, port: int | None) -> None:
+    """Show the service at work: start it, load a small graph, ask for one ego-graph.
+
+    The graph is a made-up shop: users who looked at items, and items that were looked at together.
+    """
+    # Also when it is told to stop, the service that it started is stopped first.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    with _folder(data_dir) as folder:
+        url = f"http://127.0.0.1:{_free_port() if port is None else port}"
+        with _service(folder, url) as process:
+            _load(folder, url)
+            _ask(url)
+            _hint(url, stay=stay)
+            if stay:
+                process.wait()
+                raise DgsError("the service has ended; it says why above")
+
+
+@contextmanager
+def _folder(data_dir: Path | None) -> Iterator[Path]:
+    if data_dir is None:
+        with tempfile.TemporaryDirectory(prefix="dgs-demo-") as temporary:
+            yield Path(temporary)
+        return
+    try:
+        data_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ConflictError(f"cannot make {data_dir}: {e.strerror}; give another --data-dir") from None
+    yield data_dir
+
+
+def _free_port() -> int:
+    settings = Settings()
+    try:
+        with listen(settings.host, settings.port, wait_s=0) as free:
+            return int(free.getsockname()[1])
+    except ConflictError:
+        with socket.socket() as any_port:
+            any_port.bind((settings.host, 0))
+            return int(any_port.getsockname()[1])
+
+
+@contextmanager
+def _service(folder: Path, url: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """Run `dgs up`, which dies with this process, until the end of the block."""
+    query = folder / f"{NAME}.json"  # a query has the name of its file
+    shutil.copyfile(example(NAME) / "query.json", query)
+    command = [*PROGRAM, "up", "--schema", str(example(NAME) / "schema.json"), "--query", str(query)]
+    command += ["--data-dir", str(folder / "state"), "--port", url.rpartition(":")[2], "--parent", str(os.getpid())]
+    # In a session of its own, as Ctrl-C is for this process, which then stops it with one signal; a second one would kill.
+    process = subprocess.Popen(command, env={"DGS_LOG_LEVEL": "warning"} | os.environ, start_new_session=True)
+    try:
+        _until_live(process, url)
+        yield process
+    finally:
+        _stop(process)
+
+
+def _until_live(process: "subprocess.Popen[bytes]", url: str) -> None:
+    deadline = time.monotonic() + LIVE_WAIT_S
+    with connected(url, answer_s_max=2.0) as service:
+        while process.poll() is None:
+            try:
+                service.get("/readyz")
+                return
+            except DgsError as e:
+                if time.monotonic() >= deadline:
+                    raise DeadlineError(f"the service is not ready after {LIVE_WAIT_S:g} s: {e}") from None
+            time.sleep(0.1)
+    raise DgsError("the service did not start; it says why above")
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    with _patience():
+        process.terminate()
+        try:
+            process.wait(STOP_WAIT_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+@contextmanager
+def _patience() -> Iterator[None]:
+    """Let nothing interrupt the block; it takes a bounded time."""
+    before = {n: signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _load(folder: Path, url: str) -> None:
+    from dgs.demo.u2i import generate
+
+    with connected(url) as service:
+        try:
+            if service.get(f"/barriers/{BARRIER}").json()["state"] == READY:
+                click.echo("the data of an earlier demo is still there", err=True)
+                return
+        except NotFoundError:
+            pass
+    made = generate(folder / "data")
+    click.echo(f"loading {made.lines} lines from {made.streaming}", err=True)
+    command = [*LOADER, "--dgs-service-host", url, "--reversed-edges", "i2i", "--barrier", BARRIER]
+    command += ["--pattern-file", str(made.streaming / "u2i.pattern"), "--data-file", str(made.streaming / "u2i.streaming")]
+    command += ["--dead-letter", str(folder / "dead-letters.jsonl")]
+    ended = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+    if ended.returncode != 0:
+        raise DgsError(f"dgs-loader ended with status {ended.returncode}")
+    wait_until_ready(url, BARRIER, timeout_s=READY_WAIT_S, away_s_max=READY_WAIT_S)
+
+
+def _ask(url: str) -> None:
+    with connected(url, 10.0) as service:
+        show(service.get("/samples", {"vid": SEED, "query": NAME}).json(), rows=10)
+
+
+def _hint(url: str, *, stay: bool) -> None:
+    if not stay:
+        click.echo("Stopping. To try it yourself: dgs demo --stay", err=True)
+        return
+    server = server_argument(url)
+    click.echo(
+        f"The service stays at {url} until Ctrl-C. Try, in another terminal:\n"
+        f"  dgs sample 7{server}\n"
+        f"  dgs query list{server}\n"
+        f"  dgs barrier status {BARRIER}{server}\n"
+        f"  curl '{url}/samples?vid=7'",
+        err=True,
+    )

@@ -1,0 +1,166 @@
+"""Drives one sampler partition: reads its log, lets the machine apply, sends what it emits, commits, and tells how far it is.
+
+The steps of a commit: 1 cut at a position, 2 everything emitted up to there is acknowledged, 3 the cut is written, 4 the machine
+forgets it. Applying goes on between 1 and 4. After a crash the machine starts from 3 and emits what follows again, with the same
+numbers.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable
+
+from dgs.bus.base import RECORDS, SAMPLES, Bus, Entry
+from dgs.bus.dead_letters import DeadEntry, DeadLetters
+from dgs.bus.outbox import Outbox
+from dgs.codec.entries import BlockPack, Note, decode_entry, encode_blocks
+from dgs.core.blocks import Blocks
+from dgs.core.deployment import Deployment
+from dgs.core.errors import CodecError
+from dgs.core.types import PartitionIndex, Position
+from dgs.sampler.machine import Emission, SamplerMachine
+from dgs.store.base import Store
+
+log = logging.getLogger(__name__)
+
+READ_BYTES = 1 << 20
+"""Of the log at a time."""
+PACK_BYTES = 1 << 18
+"""A pack of blocks is cut when it has grown beyond this."""
+NOTE_INTERVAL_S = 0.1
+"""Every serving partition hears at least this often while input moves."""
+NOTE_PAUSE_S = 0.01
+"""When input pauses, this long after the last notes those that lag hear of the end."""
+IDLE_WAIT_S = 60.0
+"""With nothing to do, wake up this often."""
+UNSENT_ENTRIES_MOST = 256
+
+
+class SamplerWorker:
+    """One sampler partition and the loop around it."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        partition: PartitionIndex,
+        bus: Bus,
+        store: Store,
+        *,
+        clock: Callable[[], float],
+        commit_interval_s: float,
+        dead_letters: DeadLetters,
+    ) -> None:
+        self._deployment = deployment
+        self._partition = partition
+        self._bus = bus
+        self._store = store
+        self._clock = clock
+        self._commit_interval_s = commit_interval_s
+        self._dead_letters = dead_letters
+        self.machine = SamplerMachine(deployment, partition, store)
+        self._outbox = Outbox(bus, SAMPLES, deployment.serving_partitions, self.machine.state.sent)
+        self._packs: list[list[Emission]] = [[] for _ in range(deployment.serving_partitions)]
+        self._pack_bytes = 0
+        self._committed = self.machine.state.position
+        self._noted = [Position(-1)] * deployment.serving_partitions
+        self._noted_at = self._cut_at = clock()
+        self._committing = False
+
+    async def run(self) -> None:
+        """Work until cancelled.
+
+        Raises:
+            StateError: position and log do not belong together.
+            CodecError: the log itself is damaged.
+        """
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._outbox.run())
+                group.create_task(self._loop(group))
+        except BaseExceptionGroup as failed:
+            raise failed.exceptions[0] from None
+
+    async def _loop(self, group: asyncio.TaskGroup) -> None:
+        state = self.machine.state
+        log.info("sampler partition %d continues at position %d", self._partition, state.position)
+        self._send_notes()
+        while True:
+            entries = await self._bus.read(RECORDS, self._partition, state.position, max_bytes=READ_BYTES, wait_s=self._wait_s())
+            for entry in entries:
+                self._apply(entry)
+                if self._pack_bytes > PACK_BYTES:
+                    self._flush()
+                    await asyncio.sleep(0)  # other partitions of this process have their turn, and appends go out
+            self._flush()
+            since_notes_s = self._clock() - self._noted_at
+            if since_notes_s >= (NOTE_INTERVAL_S if entries else NOTE_PAUSE_S):
+                self._send_notes()
+            if (
+                not self._committing
+                and state.position != self._committed
+                and self._clock() >= self._cut_at + self._commit_interval_s
+            ):
+                self._committing, self._cut_at = True, self._clock()
+                group.create_task(self._commit())
+            await self._outbox.room(UNSENT_ENTRIES_MOST)
+            await asyncio.sleep(0)
+
+    def _wait_s(self) -> float:
+        """How long nothing is due but new entries."""
+        now, due = self._clock(), IDLE_WAIT_S
+        if min(self._noted) != self.machine.state.position:
+            due = self._noted_at + NOTE_PAUSE_S - now
+        if self.machine.state.position != self._committed:
+            due = min(due, self._cut_at + self._commit_interval_s - now)
+        return max(due, 0.001)
+
+    def _apply(self, entry: Entry) -> None:
+        try:
+            emissions = self.machine.apply(decode_entry(entry.data), entry.next)
+        except CodecError as e:
+            self.machine.state.position = entry.next
+            self._dead_letters(DeadEntry(RECORDS, self._partition, entry, str(e)))
+            log.error("%s/%d: entry at position %d passed over: %s", RECORDS, self._partition, entry.position, e)
+            return
+        for emission in emissions:
+            blocks = emission.blocks
+            self._packs[emission.destination].append(emission)
+            self._pack_bytes += blocks.heads.nbytes + blocks.additions.nbytes + blocks.payload.nbytes
+
+    def _flush(self) -> None:
+        """Send what was emitted so far, with a note of how far that is."""
+        for destination, pack in enumerate(self._packs):
+            if not pack:
+                continue
+            start = 0
+            for i in range(1, len(pack)):
+                if pack[i].blocks.strings or pack[i - 1].blocks.strings:  # runs with texts number them apart
+                    self._send(destination, pack[start:i], None)
+                    start = i
+            self._send(destination, pack[start:], self._note(destination))
+            pack.clear()
+        self._pack_bytes = 0
+
+    def _send_notes(self) -> None:
+        """Tell those that have not heard it how far this partition is; everything emitted has been sent before."""
+        self._noted_at = self._clock()
+        for destination, noted in enumerate(self._noted):
+            if noted != self.machine.state.position:
+                self._send(destination, [], self._note(destination))
+
+    def _note(self, destination: int) -> Note:
+        state = self.machine.state
+        self._noted[destination] = state.position
+        return Note(state.position, state.sent[destination], state.watermark)
+
+    def _send(self, destination: int, emissions: list[Emission], note: Note | None) -> None:
+        blocks = Blocks.concat([e.blocks for e in emissions])
+        first = emissions[0].first if emissions else self.machine.state.sent[destination] + 1
+        pack = BlockPack(self._deployment.generation, self._partition, first, blocks, note)
+        self._outbox.put(destination, first + len(blocks) - 1, encode_blocks(pack))
+
+    async def _commit(self) -> None:
+        batch, numbers = self.machine.cut(), list(self.machine.state.sent)  # 1
+        await self._outbox.settled(numbers)  # 2
+        self._store.write(batch)  # 3
+        self.machine.committed()  # 4
+        self._committed, self._committing = batch.position, False

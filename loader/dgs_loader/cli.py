@@ -1,0 +1,266 @@
+"""The command `dgs-loader`: flags, exit codes, and the putting together of the loader's parts."""
+
+import asyncio
+import os
+import sys
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import click
+from dgs_client.connection import DEFAULT_PORT, Connection
+
+from dgs.bus import open_bus
+from dgs.bus.base import RECORDS, Bus
+from dgs.bus.local import Fsync
+from dgs.core.errors import DgsError, InputError
+from dgs_loader.dead_letters import DeadLetterFile
+from dgs_loader.parser import Parser
+from dgs_loader.partitioning import BATCH_RECORDS, Partitioner
+from dgs_loader.pattern import PatternFile
+from dgs_loader.pipeline import Pipeline
+from dgs_loader.progress import Progress
+from dgs_loader.reader import Reader
+from dgs_loader.sender import Sender
+from dgs_loader.service import LoaderInit, Service
+
+DEAD_LETTERS_EXIT, INTERRUPTED_EXIT = 5, 130
+_STDIN = "-"
+
+
+def _delimiter(forbidden: str) -> Callable[[click.Context, click.Parameter, str], str]:
+    """Return the check of a delimiter: one ASCII character that cannot be part of a number or a name."""
+
+    def check(_: click.Context, param: click.Parameter, value: str) -> str:
+        character = "\t" if value.lower() in ("\\t", "tab") else value
+        if len(character) != 1 or not character.isascii() or character.isalnum() or character in "+-.\r\n" + forbidden:
+            raise click.BadParameter(
+                f"{value!r} is not one ASCII character other than a letter, a digit, a line end, + - . {' '.join(forbidden)}"
+            )
+        return character
+
+    return check
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})
+@click.option(
+    "--dgs-service-host",
+    "server",
+    metavar="HOST",
+    default=f"127.0.0.1:{DEFAULT_PORT}",
+    show_default=True,
+    help=f"The service: a URL, HOST:PORT, or a host (then port {DEFAULT_PORT}).",
+)
+@click.option(
+    "--pattern-file",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    required=True,
+    help="The columns of each type, e.g. #VERTEX:user,#ID,timestamp,feature and #EDGE:u2i,#SRC:user,#DST:item,timestamp,weight.",
+)
+@click.option(
+    "--data-file",
+    type=click.Path(exists=True, dir_okay=False, allow_dash=True),
+    required=True,
+    help="The lines to load: a file of any size, a named pipe, or - for standard input.",
+)
+@click.option(
+    "--delimiter",
+    callback=_delimiter(":#"),
+    metavar="C",
+    default=",",
+    show_default=True,
+    help="Between columns, of the pattern file too; \\t for a tab.",
+)
+@click.option(
+    "--list-attr-delimiter",
+    callback=_delimiter(""),
+    metavar="C",
+    default=":",
+    show_default=True,
+    help="Between the elements of a list.",
+)
+@click.option(
+    "--reversed-edges",
+    metavar="A;B",
+    default="",
+    help="Edge types whose edges are also loaded with source and destination swapped.",
+)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    metavar="N",
+    default=BATCH_RECORDS,
+    show_default=True,
+    help="Records in one log entry, at most. What is at hand is sent at once; nothing waits for a batch to fill.",
+)
+@click.option("--barrier", metavar="NAME", help="Set this barrier behind everything that was loaded.")
+@click.option(
+    "--barrier-count",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="How many loaders set the barrier together.  [default: 1]",
+)
+@click.option("--loader-id", type=click.IntRange(min=0), metavar="I", help="Which of them this one is.  [default: 0]")
+@click.option(
+    "--dead-letter",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Where lines that cannot be loaded go, as JSON lines with number and reason. Made, or replaced, by the first such line."
+    "  [default: NAME OF THE DATA FILE.dead-letters in the current directory; stdin.dead-letters for -]",
+)
+@click.option(
+    "--retry-timeout",
+    type=click.FloatRange(min=0),
+    metavar="SECONDS",
+    default=60.0,
+    show_default=True,
+    help="How long to go on while the service or its bus is away.",
+)
+@click.version_option(package_name="dgs")
+def main(
+    server: str,
+    pattern_file: Path,
+    data_file: str,
+    delimiter: str,
+    list_attr_delimiter: str,
+    reversed_edges: str,
+    batch_size: int,
+    barrier: str | None,
+    barrier_count: int | None,
+    loader_id: int | None,
+    dead_letter: Path | None,
+    retry_timeout: float,
+) -> None:
+    """Load vertex and edge updates from a file or a pipe into a running service.
+
+    \b
+    Example:
+      dgs-loader --pattern-file u2i.pattern --data-file u2i.streaming --reversed-edges i2i --barrier loaded
+      dgs barrier wait loaded
+
+    A line that cannot be loaded becomes a dead letter and loading goes on; blank lines are skipped. Loading the same input again
+    changes nothing, so a load that failed is simply repeated. Standard output gets the positions behind what was sent, one
+    GENERATION:PARTITION:POSITION a line; everything else goes to standard error.
+
+    \b
+    Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the service cannot be reached; 4 timed out;
+                5 loaded, but some lines went to the dead letters; 130 interrupted.
+    """
+    if delimiter == list_attr_delimiter:
+        raise click.UsageError(f"--delimiter and --list-attr-delimiter are both {delimiter!r}")
+    if barrier is None and (barrier_count is not None or loader_id is not None):
+        raise click.UsageError("--barrier-count and --loader-id say something about a --barrier, which is missing")
+    if barrier is not None and not barrier.strip():
+        raise click.UsageError("--barrier needs a name")
+    letters = DeadLetterFile(dead_letter or Path((Path(data_file).name if data_file != _STDIN else "stdin") + ".dead-letters"))
+    if data_file != _STDIN and letters.path.absolute() == Path(data_file).absolute():
+        raise click.UsageError("--dead-letter is the data file itself")
+    try:
+        with Connection(server, retry_timeout_s=retry_timeout) as connection:
+            service = Service(connection)
+            init = service.init()
+            parser = Parser(
+                _patterns(pattern_file, init, delimiter),
+                init.layouts,
+                delimiter=delimiter,
+                list_delimiter=list_attr_delimiter,
+                reversed_edges=_edge_types(reversed_edges, init),
+            )
+            partitioner = Partitioner(init.data_partitions, init.router, batch_records=batch_size)
+            # Opening a named pipe waits for its writer: before the event loop, an interrupt ends that at once.
+            fd = sys.stdin.fileno() if data_file == _STDIN else os.open(data_file, os.O_RDONLY)
+            positions = asyncio.run(_load(Reader(fd), parser, service, init, letters, partitioner, retry_timeout, connection))
+            for partition, position in sorted(positions.items()):
+                click.echo(f"{init.generation}:{partition}:{position}")
+            if barrier is not None:
+                service.set_barrier(barrier, barrier_count or 1, loader_id or 0)
+                _say(f"barrier {barrier!r} is set; `dgs barrier wait {barrier}` returns when all of it is served")
+    except InputError as e:
+        for problem in e.problems:
+            _say(f"error: {problem}")
+        sys.exit(e.exit_code)
+    except DgsError as e:
+        _say(f"error: {e}")
+        sys.exit(e.exit_code)
+    except OSError as e:
+        _say(f"error: {e}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _say("interrupted; load the same input again to complete it: records that arrive twice change nothing")
+        sys.exit(INTERRUPTED_EXIT)
+    finally:
+        letters.close()
+    sys.exit(DEAD_LETTERS_EXIT if letters.count else 0)
+
+
+async def _load(
+    reader: Reader,
+    parser: Parser,
+    service: Service,
+    init: LoaderInit,
+    letters: DeadLetterFile,
+    partitioner: Partitioner,
+    retry_timeout_s: float,
+    connection: Connection,
+) -> dict[int, int]:
+    """Load the input, say what became of it, and return the positions behind it by partition."""
+    bus = _open_bus(init.bus, init.fsync)
+    try:
+        await bus.ensure(RECORDS, init.log_partitions)
+        sender = Sender(bus, partitioner, retry_timeout_s=retry_timeout_s)
+        progress = Progress(sys.stderr, reader.total_bytes)
+        try:
+            await Pipeline(parser, service, sender, letters, progress, connection.close).load(reader)
+        finally:
+            progress.clear()
+            seconds = max(progress.elapsed_s, 1e-3)
+            where = f" in {letters.path}" if letters.count else ""
+            _say(
+                f"{progress.lines} lines, {sender.records} records in {seconds:.1f} s"
+                f" ({sender.records / seconds:.0f} records/s), {letters.count} dead letters{where}"
+            )
+        return {int(partition): int(position) for partition, position in sender.positions.items()}
+    finally:
+        with suppress(OSError):
+            await bus.close()
+
+
+def _open_bus(url: str, fsync: Fsync) -> Bus:
+    parts = urlsplit(url)
+    if parts.scheme == "memory":
+        raise DgsError("the service keeps its bus in its own memory, where no other process can write")
+    if parts.scheme == "local" and not Path(unquote(parts.path)).is_dir():
+        raise DgsError(
+            f"the service keeps its bus in {unquote(parts.path)}, which does not exist here: run dgs-loader on the host of the"
+            " service, or give the service a bus that other hosts can reach"
+        )
+    try:
+        return open_bus(url, fsync=fsync)
+    except InputError as e:
+        raise DgsError(f"{e}; is the service newer than this loader?") from None
+
+
+def _patterns(path: Path, init: LoaderInit, delimiter: str) -> PatternFile:
+    try:
+        file = PatternFile.parse(path.read_text("utf-8"), init.schema, delimiter)
+    except UnicodeDecodeError as e:
+        raise InputError(f"{path}: not UTF-8 ({e})") from None
+    except InputError as e:
+        raise InputError([f"{path}: {problem}" for problem in e.problems]) from None
+    for line in file.ignored:
+        _say(f"warning: {path}: {line}")
+    return file
+
+
+def _edge_types(names: str, init: LoaderInit) -> set[int]:
+    known = init.schema.edge_names
+    wanted = [name.strip() for name in names.split(";") if name.strip()]
+    if wrong := [name for name in wanted if name not in known]:
+        has = ", ".join(sorted(known)) or "none"
+        raise InputError(f"--reversed-edges: the schema has no edge type {', '.join(map(repr, wrong))}; it has {has}")
+    return {known[name].id for name in wanted}
+
+
+def _say(text: str) -> None:
+    click.echo(text, err=True)

@@ -1,0 +1,148 @@
+"""What the loader asks of the coordinator: where to send what, dimensions of lists, and barriers.
+
+It knows the coordinator's paths and documents; how a request is sent and repeated is the connection's business.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, get_args
+
+from dgs_client.connection import Connection
+
+from dgs.bus.local import Fsync
+from dgs.core.errors import ConflictError, DgsError, InputError, NotFoundError
+from dgs.core.layout import Dimension, Layouts
+from dgs.core.schema import Schema
+
+_NOT_SET = "NOT_SET"
+
+
+@dataclass(frozen=True, slots=True)
+class LoaderInit:
+    """What a loader must know to begin.
+
+    Attributes:
+        layouts: the schema, and the dimensions confirmed so far.
+        bus: URL of the bus.
+        fsync: what an acknowledged append must survive, where the bus leaves that open: "never" or "batch".
+        generation: of the deployment; part of every position.
+        log_partitions: partitions of `record-batches`.
+        router: the log partition of each data partition.
+    """
+
+    layouts: Layouts
+    bus: str
+    fsync: Fsync
+    generation: int
+    log_partitions: int
+    router: tuple[int, ...]
+
+    @property
+    def schema(self) -> Schema:
+        """The schema of the deployment."""
+        return self.layouts.schema
+
+    @property
+    def data_partitions(self) -> int:
+        """Number of data partitions."""
+        return len(self.router)
+
+
+class Service:
+    """The coordinator, as a loader sees it. Every method raises UnreachableError when it stays away."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._schema: Schema | None = None
+
+    def init(self) -> LoaderInit:
+        """Ask where to send what; waits while the service starts.
+
+        Raises:
+            DgsError: the answer is not that of a service of this version.
+        """
+        try:
+            document = self._connection.get("/admin/init-info/dataloader").json()
+            init = _init(document)
+        except (NotFoundError, InputError, KeyError, TypeError, ValueError) as e:
+            raise DgsError(
+                f"{self._connection.server} answers, but not as a service of this version does ({_told(e)});"
+                " is it the right host and port, and of the same version as this loader?"
+            ) from None
+        self._schema = init.schema
+        return init
+
+    def confirm(self, dimension: Dimension) -> Layouts:
+        """Propose the dimension of a list, and return the layouts with the dimensions that hold, in the service's order.
+
+        The first proposal of any loader wins, so another dimension may hold than the proposed one.
+
+        Raises:
+            DgsError: the service refused, or answered without a dimension for this list.
+        """
+        assert self._schema is not None, "init comes first"
+        what = f"dimension {dimension.dim} of attribute {dimension.attribute} of {dimension.kind} type {dimension.type}"
+        proposal = {"kind": dimension.kind, "type": dimension.type, "attribute": dimension.attribute, "dim": dimension.dim}
+        try:
+            dims = self._connection.post_json("/dimensions", proposal).json()["dimensions"]
+            layouts = Layouts.from_json(self._schema, dims)
+        except (NotFoundError, InputError, ConflictError, KeyError, TypeError) as e:
+            raise DgsError(f"the service did not confirm {what}: {_told(e)}") from None
+        key = (dimension.kind, dimension.type, dimension.attribute)
+        if key not in {(d.kind, d.type, d.attribute) for d in layouts.dims}:
+            raise DgsError(f"the service did not confirm {what}: its answer has no such list")
+        return layouts
+
+    def set_barrier(self, name: str, count: int, loader_id: int) -> None:
+        """Set a barrier behind everything that this loader has sent.
+
+        Raises:
+            ConflictError: the name is in use, so that this barrier does not cover what was just sent; says what to do.
+            DgsError: the service refused for another reason.
+        """
+        # A repeated set is "Done" even if everything was set long ago: only the status before tells an old barrier from ours.
+        status = self._barrier_status(name)
+        if status != _NOT_SET:
+            raise _in_use(name, f"it was {status} before this load ended")
+        try:
+            self._connection.post_form("/admin/barrier/set", {"name": name, "count": count, "id": loader_id})
+        except InputError as e:
+            if "already set" not in str(e).lower():
+                raise DgsError(f"the service did not set barrier {name!r}: {e}") from None
+            raise _in_use(name, f"{str(e).strip().rstrip('.')}; its status is {self._barrier_status(name)}") from None
+
+    def _barrier_status(self, name: str) -> str:
+        try:
+            return self._connection.get("/admin/barrier/status", {"name": name}).text.strip()
+        except (NotFoundError, InputError) as e:
+            raise DgsError(f"the service did not tell the status of barrier {name!r}: {e}") from None
+
+
+def _in_use(name: str, why: str) -> ConflictError:
+    return ConflictError(
+        f"barrier {name!r} does not cover the data just loaded: {why}. The data is loaded; to learn when it is served,"
+        " set a barrier of a new name (`dgs barrier set NAME`). Loaders that share a barrier must give the same --barrier-count"
+        " and a --loader-id of their own"
+    )
+
+
+def _init(document: Mapping[str, Any]) -> LoaderInit:
+    schema = Schema.parse(json.dumps(document["schema"]))
+    downstream = document["downstream"]
+    router = tuple(int(p) for p in downstream["partition"]["kafka_router"])
+    log_partitions = int(downstream["kafka"]["partitions"])
+    if len(router) != int(downstream["partition"]["data_partition_num"]) or not router:
+        raise ValueError("kafka_router does not fit data_partition_num")
+    if not all(0 <= p < log_partitions for p in router):
+        raise ValueError("kafka_router names a partition that there is not")
+    dims: Sequence[Mapping[str, Any]] = document["dimensions"]
+    fsync = document.get("fsync", "never")
+    if fsync not in get_args(Fsync):
+        raise ValueError(f"fsync is {fsync!r}")
+    layouts = Layouts.from_json(schema, dims)
+    return LoaderInit(layouts, str(document["bus"]), fsync, int(document["generation"]), log_partitions, router)
+
+
+def _told(e: Exception) -> str:
+    return f"no {e}" if isinstance(e, KeyError) else str(e)

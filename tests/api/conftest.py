@@ -1,0 +1,150 @@
+"""The application over a real coordinator on a memory bus, and serving partitions that know nothing but what tests tell them."""
+
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from dgs.api import make_app
+from dgs.api.body import Application
+from dgs.bus.memory import MemoryBus
+from dgs.config import Settings
+from dgs.coordinator.coordinator import Coordinator
+from dgs.coordinator.state_file import StateFile
+from dgs.core.deployment import Deployment
+from dgs.core.egograph import Edges, EgoGraph, Reflected, Vertices
+from dgs.core.layout import Layouts
+from dgs.core.operators import InstalledQuery, OperatorSet
+from dgs.core.schema import Schema
+from dgs.core.strings import StringTable
+
+P, S = 4, 2
+SCHEMA_TEXT = b"""{ "attr_defs": [{"type": 0, "name": "timestamp", "value_type": "INT64"},
+  {"type": 1, "name": "vec", "value_type": "FLOAT32_LIST"}],
+  "vertex_defs": [{"vtype": 0, "name": "user", "attr_types": [0, 1]}],
+  "edge_defs": [{"etype": 1, "name": "knows", "attr_types": [0]}],
+  "edge_relation_defs": [{"etype": 1, "src_vtype": 0, "dst_vtype": 0}] }
+"""
+
+Document = Callable[..., bytes]
+
+
+@dataclass
+class FakePartition:
+    """A serving partition that knows edges seed → neighbour, and the queries of the coordinator unless told otherwise."""
+
+    layouts: Layouts
+    directory: Coordinator
+    edges: dict[int, list[int]] = field(default_factory=dict)
+    caught_up: bool = True
+    knows: OperatorSet | None = None
+    positions: list[int] = field(default_factory=lambda: [0] * P)
+    watermark: int | None = None
+    asked: list[int] = field(default_factory=list)
+    fails: Exception | None = None
+
+    @property
+    def queries(self) -> OperatorSet:
+        return self.directory.operators if self.knows is None else self.knows
+
+    def reflected(self) -> Reflected:
+        return Reflected(self.positions, self.watermark)
+
+    def ego_graph(self, query: InstalledQuery, seed: int) -> EgoGraph:
+        self.asked.append(seed)
+        if self.fails is not None:
+            raise self.fails
+        neighbours = self.edges.get(seed, [])
+        ids = np.array(list(dict.fromkeys([seed, *neighbours])), np.int64)
+        n, m = len(ids), len(neighbours)
+        known = np.full(n, int(seed in self.edges), np.int8)
+        vertices = {0: Vertices(0, ids, known, np.zeros(n, np.int64), np.zeros((n, self.layouts.vertex[0].width), np.uint8))}
+        dst = np.array([ids.tolist().index(v) for v in neighbours], np.int32)
+        payload = np.ones((m, self.layouts.edge[1].width), np.uint8)
+        edges = Edges(query.plan.nodes[0], 1, 0, np.zeros(m, np.int32), dst, np.arange(m), np.zeros(m, np.uint64), payload)
+        return EgoGraph(seed, 0, vertices, [edges], 0, StringTable())
+
+
+@pytest.fixture
+def schema() -> Schema:
+    return Schema.parse(SCHEMA_TEXT)
+
+
+@pytest.fixture
+def document() -> Document:
+    def make(query_id: int = 0, fanout: int = 10, **more: Any) -> bytes:
+        params = [{"key": k, "value": v} for k, v in {"vtype": 0, "etype": 1, "strategy": 0, "fanout": fanout}.items()]
+        nodes = [
+            {"id": 0, "kind": "SOURCE", "params": params[:1], "links": [{"node": 1}]},
+            {"id": 1, "kind": "EDGE_SAMPLER", "params": params, "links": []},
+        ]
+        return json.dumps({"priority": 0, "query_plan": {"plan_nodes": nodes}, "query_id": query_id, **more}).encode()
+
+    return make
+
+
+@pytest.fixture
+def settings() -> Settings:
+    return Settings(seeds_max=40, body_bytes_max=4096)
+
+
+@pytest.fixture
+async def bus() -> MemoryBus:
+    return MemoryBus()
+
+
+@pytest.fixture
+async def coordinator(schema: Schema, bus: MemoryBus, tmp_path: Path) -> AsyncIterator[Coordinator]:
+    deployment = Deployment("log", 1, P, S, schema)
+    coordinator = Coordinator(deployment, bus, StateFile(tmp_path / "state.json", deployment), bus_url="memory://")
+    await coordinator.start()
+    yield coordinator
+    await coordinator.close()
+
+
+@pytest.fixture
+async def partitions(coordinator: Coordinator) -> list[FakePartition]:
+    return [FakePartition(coordinator.layouts, coordinator) for _ in range(S)]
+
+
+@pytest.fixture
+async def app(coordinator: Coordinator, partitions: list[FakePartition], settings: Settings) -> Application:
+    return make_app(coordinator, partitions, settings, schema_text=SCHEMA_TEXT)
+
+
+@pytest.fixture
+async def client(app: Application) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://dgs") as client:
+        yield client
+
+
+@pytest.fixture
+async def installed(coordinator: Coordinator, document: Document) -> InstalledQuery:
+    return await coordinator.install(document(), "friends")
+
+
+ProblemCheck = Callable[[httpx.Response, int, str], None]
+
+
+@pytest.fixture
+def is_problem() -> ProblemCheck:
+    """Check that an answer is a problem document of this status, with this in its detail."""
+
+    def check(response: httpx.Response, status: int, detail: str) -> None:
+        assert response.status_code == status, response.text
+        assert response.headers["content-type"] == "application/problem+json"
+        body = response.json()
+        assert body["status"] == status
+        assert body["type"].startswith("urn:dgs:problem:")
+        assert body["title"]
+        assert detail in body["detail"]
+        assert body["problems"]
+        assert body["detail"] == "; ".join(body["problems"])
+
+    return check

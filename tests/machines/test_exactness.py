@@ -1,0 +1,46 @@
+"""Every answer of the machines is the oracle's, whatever the plan, the history, the order of steps, and the crashes."""
+
+import random
+from typing import Any
+
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.machines.graph import Raw
+from tests.machines.plans import histories, plans
+from tests.machines.world import World
+
+SEEDS = range(-3, 5)
+COUNTS = st.tuples(st.integers(1, 3), st.integers(1, 3))
+
+
+@settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
+@given(
+    plan=plans(),
+    history=histories(),
+    counts=COUNTS,
+    idle_items=st.sampled_from([1, 3, 50]),
+    crashes=st.booleans(),
+    schedule=st.integers(0, 2**32),
+)
+def test_answers_equal_the_oracle(
+    plan: dict[str, Any], history: list[list[Raw]], counts: tuple[int, int], idle_items: int, crashes: bool, schedule: int
+) -> None:
+    rnd = random.Random(schedule)
+    world = World(rnd, plan, *counts, idle_items)
+    rounds = 5
+    barriers = 0
+    for batch in history:
+        world.load(batch)
+        for _ in range(rnd.choice([0, 0, 3, 20])):
+            if steps := world.steps(crashes):
+                step, argument = rnd.choice(steps)
+                step(argument)
+        if rnd.random() < 0.1:
+            barriers += 1
+            world.barrier(barriers, rounds)
+    world.run(crashes=crashes)
+    world.check_answers(SEEDS)
+    world.check_quiet()
+    for serving in world.servings:
+        assert serving.rounds == dict.fromkeys(range(1, barriers + 1), rounds)
