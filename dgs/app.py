@@ -142,7 +142,9 @@ async def _frontend(
 
         url = bus_url(settings, directory)
         bus = await _opened_bus(url, settings, stack)
-        coordinator = Coordinator(deployment, bus, StateFile(directory.coordinator_state, deployment), bus_url=url)
+        coordinator = Coordinator(
+            deployment, bus, StateFile(directory.coordinator_state, deployment), bus_url=url, fsync=settings.fsync
+        )
         await coordinator.start()
         stack.push_async_callback(coordinator.close)
         rounds = _Rounds(coordinator)

@@ -245,7 +245,7 @@ def _encode(deployment: Deployment) -> bytes:
         "serving_partitions": deployment.serving_partitions,
         "idle_items": deployment.idle_items,
         "emission_version": deployment.emission_version,
-        "schema": deployment.schema.document,
+        "schema": deployment.schema.text,
     }
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
@@ -264,7 +264,7 @@ def _decode(text: bytes, path: Path) -> Deployment:
             generation=_integer(document, "generation"),
             partitions=_integer(document, "partitions"),
             serving_partitions=_integer(document, "serving_partitions"),
-            schema=Schema.parse(json.dumps(document["schema"])),
+            schema=Schema.parse(str(document["schema"])),
             idle_items=_integer(document, "idle_items"),
             emission_version=_integer(document, "emission_version"),
         )

@@ -104,7 +104,7 @@ class Admin:
 
     async def _schema(self, request: Request) -> Response:
         """The graph schema, verbatim"""
-        return Response(self._parts.schema_text, media_type="application/json")
+        return Response(self._coordinator.deployment.schema.text, media_type="application/json")
 
     async def _init_info(self, request: Request) -> Response:
         """What a loader needs to begin"""

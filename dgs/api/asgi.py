@@ -4,7 +4,6 @@ A middleware of the framework would sit on the way of every sample, so there is 
 `dgs.app` calls `make_app` with the parts that it has put together.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from typing import Any
@@ -42,7 +41,6 @@ def make_app(
     partitions: Sequence[ServingPartition],
     settings: Settings,
     *,
-    schema_text: bytes | None = None,
     checks: Mapping[str, Check] | None = None,
 ) -> Application:
     """Return the application.
@@ -51,15 +49,12 @@ def make_app(
         coordinator: a started one.
         partitions: all serving partitions, in order.
         settings: limits.
-        schema_text: the schema as the user gave it; made from the deployment's unless given.
         checks: further conditions of `/readyz`, by name: None when all is well, else the reason why not.
     """
     deployment = coordinator.deployment
     assert len(partitions) == deployment.serving_partitions, "a serving partition is missing"
-    if schema_text is None:
-        schema_text = json.dumps(deployment.schema.document, ensure_ascii=False).encode()
     plane = DataPlane(partitions, coordinator, generation=deployment.generation, seeds_max=settings.seeds_max)
-    framework = _framework(Parts(coordinator, partitions, settings, schema_text, checks or {}))
+    framework = _framework(Parts(coordinator, partitions, settings, checks or {}))
     return _fork(SamplesEndpoint(plane, body_bytes_max=settings.body_bytes_max), framework)
 
 

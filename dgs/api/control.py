@@ -106,7 +106,7 @@ class Control:
 
     async def schema(self) -> Response:
         """Give the schema as it was given."""
-        return Response(self._parts.schema_text, media_type="application/json")
+        return Response(self._coordinator.deployment.schema.text, media_type="application/json")
 
     async def cluster(self) -> Cluster:
         """Show the deployment."""

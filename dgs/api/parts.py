@@ -19,12 +19,10 @@ class Parts:
         coordinator: takes orders.
         partitions: all serving partitions, in order.
         settings: limits.
-        schema_text: the schema as it was given.
         checks: further conditions of readiness, by name.
     """
 
     coordinator: Coordinator
     partitions: Sequence[ServingPartition]
     settings: Settings
-    schema_text: bytes
     checks: Mapping[str, Check]

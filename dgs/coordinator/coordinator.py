@@ -44,17 +44,19 @@ class Coordinator:
         bus: where orders go.
         file: keeps the state.
         bus_url: what loaders are told about the bus.
+        fsync: what their appends have to survive, too.
 
     Attributes:
         deployment: what is fixed.
         accept_loaders: to be set once the first queries are installed; until then `init_info` is refused.
     """
 
-    def __init__(self, deployment: Deployment, bus: Bus, file: StateFile, *, bus_url: str) -> None:
+    def __init__(self, deployment: Deployment, bus: Bus, file: StateFile, *, bus_url: str, fsync: str = "never") -> None:
         self.deployment = deployment
         self.accept_loaders = asyncio.Event()
         self._bus = bus
         self._bus_url = bus_url
+        self._fsync = fsync
         self._file = file
         self._state = State()
         self._operators = OperatorSet()
@@ -191,7 +193,7 @@ class Coordinator:
             raise NotReadyError("the service is starting: its first queries are not installed yet; ask again")
         # In line with the orders: a query that was accepted before must stand in the log before the first record can.
         await self._order(lambda state: state if state.loaders_admitted else replace(state, loaders_admitted=True))
-        return loader_info(self.deployment, self._bus_url, self._layouts)
+        return loader_info(self.deployment, self._layouts, bus_url=self._bus_url, fsync=self._fsync)
 
     async def record_ends(self) -> list[Position]:
         """Return the end of every record partition."""

@@ -7,7 +7,7 @@ from dgs.core.deployment import Deployment
 from dgs.core.layout import Layouts
 
 
-def loader_info(deployment: Deployment, bus_url: str, layouts: Layouts) -> dict[str, Any]:
+def loader_info(deployment: Deployment, layouts: Layouts, *, bus_url: str, fsync: str) -> dict[str, Any]:
     """Return the JSON values of `/admin/init-info/dataloader`."""
     partitions = deployment.partitions
     return {
@@ -17,6 +17,7 @@ def loader_info(deployment: Deployment, bus_url: str, layouts: Layouts) -> dict[
         },
         "schema": deployment.schema.document,
         "bus": bus_url,
+        "fsync": fsync,
         "generation": deployment.generation,
         "partitions": partitions,
         "dimensions": layouts.to_json(),

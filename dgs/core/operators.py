@@ -101,7 +101,7 @@ def _operator(node: PlanNode, children: tuple[int, ...], fed: bool, schema: Sche
         node.fanout,
         node.strategy,
         d,
-        node.half_life or 0.0,
+        float(node.half_life or 0),
         node.weight_attr,
         children,
         fed,

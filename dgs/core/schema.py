@@ -87,7 +87,9 @@ class Relation:
 
 @dataclass(frozen=True)
 class Schema:
-    """A checked schema. `document` is the JSON object that it was read from, given back verbatim to those who ask."""
+    """A checked schema. `text` is the JSON that it was read from, given back verbatim to those who ask; `document` is its value."""
+
+    text: str
 
     document: Mapping[str, Any]
     attributes: Mapping[int, Attribute]
@@ -103,10 +105,11 @@ class Schema:
             SchemaError: with every problem found.
         """
         try:
+            text = text if isinstance(text, str) else text.decode()
             document = json.loads(text)
         except ValueError as e:
             raise SchemaError(f"the schema is not JSON: {e}") from None
-        return _Reader().read(document)
+        return _Reader().read(document, text)
 
     @cached_property
     def vertex_names(self) -> dict[str, ElementType]:
@@ -138,7 +141,7 @@ class _Reader:
     def __init__(self) -> None:
         self.problems: list[str] = []
 
-    def read(self, document: Any) -> Schema:
+    def read(self, document: Any, text: str) -> Schema:
         if not isinstance(document, dict):
             raise SchemaError("a schema is a JSON object with attr_defs, vertex_defs, edge_defs and edge_relation_defs")
         attributes = self.attributes(document)
@@ -150,7 +153,7 @@ class _Reader:
         relations = self.relations(document, vertex_types, edge_types)
         if self.problems:
             raise SchemaError(self.problems)
-        return Schema(document, attributes, vertex_types, edge_types, relations)
+        return Schema(text, document, attributes, vertex_types, edge_types, relations)
 
     def items(self, document: dict[str, Any], key: str) -> list[dict[str, Any]]:
         value = document.get(key)

@@ -63,7 +63,7 @@ class Oracle:
             self.records[vtype, vertex] = timestamp, attributes
 
     def row(self, node: PlanNode, source: int) -> list[SampledEdge]:
-        """Return the sample of one plan node at one vertex: everything sorted, the best K taken; by destination type, best first."""
+        """Return a plan node's sample at one vertex: everything sorted, the best K taken; by destination type, best first."""
         assert node.etype is not None
         edge_type, src_type = self.schema.edge_types[node.etype].name, self.schema.vertex_types[node.vtype].name
         d = digest(node.strategy, edge_type, src_type, seed=node.seed, half_life=node.half_life)

@@ -157,7 +157,7 @@ class Parser:
             if name in texts:
                 a, b = texts[name]
                 values = np.zeros(count, np.uint64)
-                values[here] = len(strings) + np.arange(np.count_nonzero(here))
+                values[here] = len(strings) + 1 + np.arange(np.count_nonzero(here))
                 strings += columns.lines.slices(a[kept][here], b[kept][here])
                 packed[name] = (values, here)
             else:

@@ -104,9 +104,9 @@ def _move_strings(group: Records, layout: Layout, strings: Sequence[bytes], own:
         if place.attribute.value_type is ValueType.STRING:
             rows = np.flatnonzero(layout.present(group.payload, name))
             references = layout.column(group.payload, name)[rows].tolist()
-            moved = np.arange(len(own), len(own) + len(rows), dtype="<u8")
+            moved = np.arange(len(own) + 1, len(own) + 1 + len(rows), dtype="<u8")
             group.payload[rows, place.offset : place.end] = moved.view(np.uint8).reshape(-1, 8)
-            own += [strings[i] for i in references]
+            own += [strings[i - 1] for i in references]
 
 
 def _encoded(filling: _Filling) -> bytes:

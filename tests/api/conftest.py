@@ -114,7 +114,7 @@ async def partitions(coordinator: Coordinator) -> list[FakePartition]:
 
 @pytest.fixture
 async def app(coordinator: Coordinator, partitions: list[FakePartition], settings: Settings) -> Application:
-    return make_app(coordinator, partitions, settings, schema_text=SCHEMA_TEXT)
+    return make_app(coordinator, partitions, settings)
 
 
 @pytest.fixture

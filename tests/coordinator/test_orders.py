@@ -103,6 +103,7 @@ async def test_loaders_wait_until_they_are_accepted(start: Start, document: Docu
         },
         "schema": SCHEMA,
         "bus": "memory://",
+        "fsync": "never",
         "generation": 1,
         "partitions": P,
         "dimensions": [],

@@ -70,7 +70,7 @@ def records_of(batch: RecordBatch, layouts: Layouts) -> list[Record]:
                 if name == "timestamp":
                     values[name] = timestamp
                 elif layout.fields[name].attribute.value_type is ValueType.STRING:
-                    values[name] = batch.strings[int(columns[name][i])]
+                    values[name] = batch.strings[int(columns[name][i]) - 1]
                 else:
                     values[name] = columns[name][i].tolist()
             if isinstance(group, EdgeRecords):

@@ -1,86 +1,19 @@
-"""The command: flags, exit codes, what it prints, and how it bears a service that is away. Real bus files, a fake coordinator."""
+"""The command: flags, exit codes, and what it prints. Real bus files, a fake coordinator."""
 
 import asyncio
 import json
-import os
 import re
-import signal
-import subprocess
-import sys
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import CliRunner
 from dgs_loader.cli import main
 
-from dgs.bus.base import RECORDS
 from dgs.bus.local import LocalBus
-from dgs.codec.entries import decode_entry
-from dgs.core.layout import Layouts
-from dgs.core.records import RecordBatch
-from dgs.core.schema import Schema
-from dgs.core.types import PartitionIndex, Position
-from tests.loader.conftest import PATTERN, SCHEMA, Record, records_of
-from tests.loader.coordinator import FakeCoordinator
-
-P = 3
-GOOD = "user,1,10,0.5:1\nuser,2,20,1:2\nu2i,1,7,30,0.5\ni2i,7,8,1,x,40\n"
-
-
-class World:
-    """A folder with a bus, a pattern file and a data file, a coordinator, and the command."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        (folder / "bus").mkdir()
-        self.bus = LocalBus(folder / "bus")
-        asyncio.run(self.bus.ensure(RECORDS, P))
-        self.coordinator = FakeCoordinator(SCHEMA, f"local://{folder / 'bus'}", P)
-        (folder / "p.pattern").write_text(PATTERN)
-        self.data(GOOD)
-
-    def data(self, text: str | bytes) -> None:
-        (self.folder / "d.csv").write_bytes(text if isinstance(text, bytes) else text.encode())
-
-    def arguments(self, *more: str) -> list[str]:
-        files = ["--pattern-file", str(self.folder / "p.pattern"), "--data-file", str(self.folder / "d.csv")]
-        return ["--dgs-service-host", self.coordinator.url, *files, *more]
-
-    def run(self, *more: str) -> Result:
-        return CliRunner().invoke(main, self.arguments(*more))
-
-    def start(self, *more: str, stdin: int | None = None) -> "subprocess.Popen[str]":
-        # Tests that run in the background of a shell have interrupts ignored, and so would their children.
-        listen = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
-        command = [sys.executable, "-c", f"{listen}; from dgs_loader.cli import main; main()", *self.arguments(*more)]
-        return subprocess.Popen(command, cwd=self.folder, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-
-    def records(self) -> list[Record]:
-        async def read() -> list[Record]:
-            bus = LocalBus(self.folder / "bus")
-            found: list[Record] = []
-            layouts = Layouts.from_json(Schema.parse(json.dumps(SCHEMA)), self.coordinator.dimensions)
-            for p in range(P):
-                for e in await bus.read(RECORDS, PartitionIndex(p), Position(0), max_bytes=1 << 30, wait_s=0):
-                    batch = decode_entry(e.data)
-                    assert isinstance(batch, RecordBatch)
-                    found += records_of(batch, layouts)
-            await bus.close()
-            return found
-
-        return asyncio.run(read())
-
-    def ends(self) -> set[str]:
-        async def read() -> set[str]:
-            bus = LocalBus(self.folder / "bus")
-            ends = {f"4:{p}:{await bus.end(RECORDS, PartitionIndex(p))}" for p in range(P)}
-            await bus.close()
-            return ends
-
-        return asyncio.run(read())
+from dgs.core.types import Position
+from tests.loader.conftest import PATTERN
+from tests.loader.world import GOOD, World
 
 
 @pytest.fixture
@@ -295,127 +228,3 @@ def test_a_barrier_that_was_set_before_the_load_does_not_pass_for_ours(world: Wo
     assert done.exit_code == 1
     assert f"does not cover the data just loaded: it was {status} before" in done.stderr
     assert world.coordinator.posted("/admin/barrier/set") == []
-
-
-def test_a_barrier_survives_a_lost_answer_and_a_coordinator_that_is_away(world: World) -> None:
-    assert world.run("--barrier", "first").exit_code == 0
-    loader = world.start("--barrier", "b", "--data-file", "-", stdin=subprocess.PIPE)
-    assert loader.stdin is not None
-    loader.stdin.write(GOOD)
-    loader.stdin.flush()
-    while len(world.records()) < 8:
-        time.sleep(0.05)
-    world.coordinator.stop()
-    loader.stdin.close()
-    time.sleep(1.5)
-    assert loader.poll() is None
-    world.coordinator.start()
-    loader.stdin = None
-    code, _, err = finish(loader)
-    assert code == 0, err
-    assert world.coordinator.barriers["b"] == "PRODUCED"
-
-
-def test_the_service_goes_away_before_a_dimension_is_confirmed(world: World) -> None:
-    world.coordinator.drops = 0
-    world.data("u2i,1,2,3,4\n" + GOOD)
-    real = world.coordinator._answer
-    failed: list[str] = []
-
-    def restart_on_dimensions(method: str, path: str, body: str) -> tuple[int, str, str]:
-        if path == "/dimensions" and not failed:
-            failed.append(path)
-            world.coordinator.drops = 1
-            world.coordinator.not_ready = 2
-        return real(method, path, body)
-
-    world.coordinator._answer = restart_on_dimensions  # type: ignore[method-assign]
-    assert world.run().exit_code == 0
-    assert failed
-    assert len(world.records()) == 5
-
-
-def finish(loader: "subprocess.Popen[str]") -> tuple[int, str, str]:
-    out, err = loader.communicate(timeout=30)
-    return loader.returncode, out, err
-
-
-def test_standard_input_is_loaded_as_it_comes(world: World) -> None:
-    loader = world.start("--data-file", "-", stdin=subprocess.PIPE)
-    assert loader.stdin is not None
-    for count, line in enumerate(GOOD.splitlines(keepends=True), 1):
-        loader.stdin.write(line)
-        loader.stdin.flush()
-        deadline_s = time.monotonic() + 20
-        while len(world.records()) < count:
-            assert time.monotonic() < deadline_s
-            time.sleep(0.02)
-    loader.stdin.write("oops")
-    code, _, err = finish(loader)
-    assert (code, "5 lines, 4 records" in err) == (5, True)
-    assert (world.folder / "stdin.dead-letters").exists()
-
-
-def test_a_named_pipe_is_loaded(world: World) -> None:
-    os.mkfifo(world.folder / "fifo")
-    loader = world.start("--data-file", str(world.folder / "fifo"))
-    (world.folder / "fifo").write_text(GOOD)
-    code, _, err = finish(loader)
-    assert code == 0, err
-    assert len(world.records()) == 4
-
-
-def test_an_interrupt_exits_130_and_tells_how_far_it_came(world: World) -> None:
-    loader = world.start("--data-file", "-", stdin=subprocess.PIPE)
-    assert loader.stdin is not None
-    loader.stdin.write(GOOD)
-    loader.stdin.flush()
-    while len(world.records()) < 4:
-        time.sleep(0.05)
-    time.sleep(0.5)  # the bus has the records a moment before the loader knows
-    loader.send_signal(signal.SIGINT)
-    assert loader.wait(20) == 130
-    _, err = loader.communicate()
-    assert "4 lines, 4 records" in err
-    assert "interrupted" in err
-    assert "Traceback" not in err
-
-
-def test_an_interrupt_while_the_service_is_away_exits_130(world: World) -> None:
-    world.coordinator.stop()
-    loader = world.start()
-    time.sleep(1.5)
-    assert loader.poll() is None
-    loader.send_signal(signal.SIGINT)
-    assert loader.wait(20) == 130
-    assert "Traceback" not in loader.communicate()[1]
-
-
-def test_an_interrupt_while_a_dimension_is_asked_for_exits_130(world: World) -> None:
-    asked = threading.Event()
-    real = world.coordinator._answer
-
-    def away(method: str, path: str, body: str) -> tuple[int, str, str]:
-        if path == "/dimensions":
-            world.coordinator.not_ready = 10_000
-            world.coordinator.drops = 1
-            asked.set()
-        return real(method, path, body)
-
-    world.coordinator._answer = away  # type: ignore[method-assign]
-    loader = world.start()
-    assert asked.wait(20)
-    time.sleep(0.3)
-    loader.send_signal(signal.SIGINT)
-    assert loader.wait(10) == 130
-    assert "Traceback" not in loader.communicate()[1]
-
-
-def test_a_file_larger_than_several_blocks(world: World) -> None:
-    lines = [f"u2i,{i},{i * 7},{i},{i % 5}.25\n" for i in range(200_000)]
-    world.data("".join(lines))
-    done = world.run()
-    assert done.exit_code == 0, done.output
-    records = world.records()
-    assert len(records) == 200_000
-    assert {(r.ids, r.timestamp) for r in records} == {((i, i * 7), i) for i in range(200_000)}

@@ -37,7 +37,9 @@ def _cache_folder() -> Path:
     return folder
 
 
-setattr(numba.config, "CACHE_DIR", str(_cache_folder()))  # noqa: B010 - numba makes its settings at run time
+CACHE_FOLDER = _cache_folder()
+"""Where compiled kernels are kept."""
+setattr(numba.config, "CACHE_DIR", str(CACHE_FOLDER))  # noqa: B010 - numba makes its settings at run time
 
 COMPILED: list[Any] = []
 """Every kernel's dispatcher, so that a test can assert that running adds no signature after warming."""
