@@ -183,6 +183,9 @@ def _import_frontend() -> None:
     import dgs.api
     import dgs.coordinator.coordinator
     import dgs.serving.worker  # noqa: F401
+    from dgs.warming import warm_kernels
+
+    warm_kernels()
 
 
 class _Rounds:
@@ -257,6 +260,9 @@ async def _samplers(
         locks = stack.enter_context(ExitStack())
         for p in partitions:
             locks.enter_context(await asyncio.to_thread(directory.lock, f"sampler-{p}"))
+        from dgs.warming import warm_kernels
+
+        await asyncio.to_thread(warm_kernels)
         bus = shared_bus or await _opened_bus(bus_url(settings, directory), settings, stack)
         async with asyncio.TaskGroup() as tasks:
             for p in partitions:

@@ -75,7 +75,9 @@ def _run() -> None:
     query = serving.state.operators.query(0)
     assert query is not None
     Lookup(serving.state).ego_graph(query, 1)
-    sampler.cut()
+    store = MemoryStore()
+    store.write(sampler.cut())
+    SamplerMachine(deployment, PartitionIndex(0), store)
 
 
 def _plan() -> dict[str, object]:

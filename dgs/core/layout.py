@@ -21,6 +21,9 @@ from dgs.core.schema import TIMESTAMP, Attribute, ElementType, Schema, ValueType
 from dgs.core.types import AnyArray, Bools, Bytes
 
 
+_ITEM_BYTES = tuple(np.dtype(t.dtype).itemsize for t in ValueType)
+
+
 @dataclass(frozen=True, slots=True)
 class Dimension:
     """The confirmed length of a list attribute of one type. `kind` is "vertex" or "edge"."""
@@ -43,7 +46,7 @@ class Field:
     @property
     def end(self) -> int:
         """The offset just behind the value."""
-        return self.offset + self.length * np.dtype(self.attribute.value_type.dtype).itemsize
+        return self.offset + self.length * _ITEM_BYTES[self.attribute.value_type]
 
 
 class Layout:
@@ -94,7 +97,7 @@ class Layout:
             field = self.fields.get(name)
             if field is None:
                 continue
-            raw = np.ascontiguousarray(values, field.attribute.value_type.dtype).reshape(count, -1).view(np.uint8)
+            raw = np.ascontiguousarray(values, field.attribute.value_type.dtype).reshape(count, field.length).view(np.uint8)
             payload[:, field.offset : field.end] = raw if present is None else np.where(present[:, None], raw, 0)
         return payload
 

@@ -6,17 +6,18 @@ business of `dgs.core.operators`.
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Any, TypeGuard
 
 from dgs.core.errors import PlanError
-from dgs.core.schema import WEIGHT, Schema
+from dgs.core.schema import WEIGHT, Schema, is_text
 from dgs.core.strategies import SPELLINGS, Strategy
 
 FANOUT_MAX = 65535
+HALF_LIFE_RANGE = (1e-200, 1e200)
+"""Beyond it scores of int64 timestamps would overflow to infinities."""
 LATER = {
     "distinct": "one slot per neighbour is not built yet",
     "window": "time windows are not built yet",
@@ -90,7 +91,7 @@ def parse_query(text: str | bytes, schema: Schema) -> QueryPlan:
     """
     try:
         document = json.loads(text)
-    except ValueError as e:
+    except (ValueError, RecursionError) as e:
         raise PlanError(f"the query is not JSON: {e}") from None
     return read_query(document, schema)
 
@@ -112,6 +113,7 @@ class _Reader:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self.problems: list[str] = []
+        self.shapely = True
         self.raw: dict[int, dict[str, Any]] = {}
         self.kinds: dict[int, NodeKind] = {}
         self.params: dict[int, dict[str, Any]] = {}
@@ -127,30 +129,31 @@ class _Reader:
             raise PlanError([*self.problems, "query_plan.plan_nodes must be an array of objects, and not empty"])
         for position, item in enumerate(items):
             self.node(position, item)
-        self.stop_at_problems()
         for number, item in self.raw.items():
             self.links(number, item)
         sources = [n for n, kind in self.kinds.items() if kind is NodeKind.SOURCE]
         if len(sources) != 1:
-            self.problems.append(f"a plan has exactly one SOURCE node, not {len(sources)}")
-        self.stop_at_problems()
-        order = self.order(sources[0])
-        self.stop_at_problems()
-        plan = self.build(query_id, document, sources[0], order)
-        self.stop_at_problems()
-        return plan
+            self.misshapen(f"a plan has exactly one SOURCE node, not {len(sources)}")
+        order = self.order(sources[0]) if self.shapely else []
+        if self.shapely:
+            return self.build(query_id, document, sources[0], order)
+        for n, kind in self.kinds.items():  # what feeds a node is not known, but its own params can be checked
+            if kind is not NodeKind.SOURCE:
+                self.sampler(n, (), {})
+        raise PlanError(self.problems)
 
-    def stop_at_problems(self) -> None:
-        if self.problems:
-            raise PlanError(self.problems)
+    def misshapen(self, problem: str) -> None:
+        """Note a problem of the plan's shape: of which nodes there are, and what leads to what."""
+        self.shapely = False
+        self.problems.append(problem)
 
     def node(self, position: int, item: dict[str, Any]) -> None:
         number = item.get("id", position)
         if not _is_int(number) or number < 0:
-            self.problems.append(f"plan_nodes[{position}]: id must be an integer >= 0, not {number!r}")
+            self.misshapen(f"plan_nodes[{position}]: id must be an integer >= 0, not {number!r}")
             return
         if number in self.raw:
-            self.problems.append(f"node {number}: the id is used twice")
+            self.misshapen(f"node {number}: the id is used twice")
         self.raw[number] = item
         kind = item.get("kind")
         if isinstance(kind, str) and kind in NodeKind.__members__:
@@ -158,7 +161,7 @@ class _Reader:
         elif _is_int(kind) and 0 <= kind < len(NodeKind):
             self.kinds[number] = NodeKind(kind)
         else:
-            self.problems.append(f"node {number}: kind {kind!r} is none of {', '.join(NodeKind.__members__)}")
+            self.misshapen(f"node {number}: kind {kind!r} is none of {', '.join(NodeKind.__members__)}")
         self.inputs.setdefault(number, [])
         self.params[number] = {}
         params = item.get("params", [])
@@ -167,10 +170,11 @@ class _Reader:
             return
         for p in params:
             key = p["key"]
+            if not isinstance(key, str) or key not in KNOWN:
+                self.problems.append(f"node {number}: unknown param {key!r}; known are {', '.join(sorted(KNOWN))}")
+                continue
             if key in LATER:
                 self.problems.append(f"node {number}: {key} is refused: {LATER[key]}")
-            elif key not in KNOWN:
-                self.problems.append(f"node {number}: unknown param {key!r}; known are {', '.join(sorted(KNOWN))}")
             elif key in self.params[number]:
                 self.problems.append(f"node {number}: param {key} is given twice")
             self.params[number][key] = p["value"]
@@ -178,16 +182,16 @@ class _Reader:
     def links(self, number: int, item: dict[str, Any]) -> None:
         links = item.get("links", [])
         if not isinstance(links, list) or not all(isinstance(x, dict) for x in links):
-            self.problems.append(f"node {number}: links must be an array of objects")
+            self.misshapen(f"node {number}: links must be an array of objects")
             return
         for link in links:
             child, output = link.get("node"), link.get("src_output", 0)
             if not _is_int(child) or child not in self.raw:
-                self.problems.append(f"node {number}: a link leads to node {child!r}, which the plan does not have")
-            elif self.kinds[child] is NodeKind.SOURCE:
-                self.problems.append(f"node {number}: a link leads to the SOURCE")
-            elif output not in (0, 1) or (output == 1 and self.kinds[number] is not NodeKind.EDGE_SAMPLER):
-                self.problems.append(
+                self.misshapen(f"node {number}: a link leads to node {child!r}, which the plan does not have")
+            elif self.kinds.get(child) is NodeKind.SOURCE:
+                self.misshapen(f"node {number}: a link leads to the SOURCE")
+            elif not _is_int(output) or not 0 <= output <= (self.kinds.get(number) is NodeKind.EDGE_SAMPLER):
+                self.misshapen(
                     f"node {number}: src_output {output!r}: 0 is the node's own vertices, 1 the destinations of its edges"
                 )
             elif (number, output) not in self.inputs[child]:
@@ -202,7 +206,7 @@ class _Reader:
                 children[upstream].append(n)
         for n, count in missing.items():
             if count == 0 and n != source:
-                self.problems.append(f"node {n}: no link leads to it")
+                self.misshapen(f"node {n}: no link leads to it")
         order, ready = [], [n for n, count in missing.items() if count == 0]
         while ready:
             n = ready.pop(0)
@@ -212,22 +216,21 @@ class _Reader:
                 if missing[child] == 0:
                     ready.append(child)
         if cycle := sorted(set(self.raw) - set(order)):
-            self.problems.append(f"nodes {', '.join(map(str, cycle))} form a cycle, or hang below one")
+            self.misshapen(f"nodes {', '.join(map(str, cycle))} form a cycle, or hang below one")
         return [n for n in order if n != source]
 
     def build(self, query_id: int, document: dict[str, Any], source: int, order: list[int]) -> QueryPlan:
         nodes: dict[int, PlanNode] = {}
         upstreams = self.resolve(source, order)
         seed_type = self.seed_type(source, [n for n in order if source in upstreams[n]])
-        if seed_type is None:
-            raise PlanError(self.problems)
-        outputs: dict[int, tuple[int, ...]] = {source: (seed_type,)}
+        outputs: dict[int, tuple[int, ...]] = {} if seed_type is None else {source: (seed_type,)}
         for n in order:
             built = self.sampler(n, upstreams[n], outputs)
             if built is not None:
                 nodes[n] = built
                 outputs[n] = built.dst_types
-        self.stop_at_problems()
+        if self.problems or seed_type is None:
+            raise PlanError(self.problems)
         return QueryPlan(query_id, document, PlanNode(source, NodeKind.SOURCE, seed_type), tuple(nodes[n] for n in order))
 
     def resolve(self, source: int, order: list[int]) -> dict[int, tuple[int, ...]]:
@@ -244,17 +247,23 @@ class _Reader:
         stated = self.params[source].get("vtype")
         if stated is not None:
             return self.vertex_type(source, stated)
-        found = {self.params[n].get("vtype") for n in children}
+        found = {self.vertex_type_of(self.params[n].get("vtype")) for n in children}
         if len(found) != 1 or None in found:
             self.problems.append(f"node {source}: the SOURCE needs the param vtype, as its children do not agree on one")
             return None
-        return self.vertex_type(source, found.pop())
+        return found.pop()
 
-    def vertex_type(self, number: int, value: Any) -> int | None:
+    def vertex_type_of(self, value: Any) -> int | None:
         if _is_int(value) and value in self.schema.vertex_types:
             return int(value)
         if isinstance(value, str) and value in self.schema.vertex_names:
             return self.schema.vertex_names[value].id
+        return None
+
+    def vertex_type(self, number: int, value: Any) -> int | None:
+        found = self.vertex_type_of(value)
+        if found is not None:
+            return found
         known = ", ".join(f"{t.id} ({t.name})" for t in self.schema.vertex_types.values())
         self.problems.append(f"node {number}: vtype {value!r} is not in the schema; it has {known}")
         return None
@@ -265,14 +274,14 @@ class _Reader:
         offered = {t for u in upstreams for t in outputs.get(u, ())}
         stated = params.get("vtype")
         vtype = self.vertex_type(n, stated) if stated is not None else offered.pop() if len(offered) == 1 else None
-        if stated is None and vtype is None:
+        if stated is None and vtype is None and upstreams and all(u in outputs for u in upstreams):
             self.problems.append(f"node {n}: the param vtype is missing")
         for u in upstreams:
             if vtype is not None and u in outputs and vtype not in outputs[u]:
                 names = ", ".join(self.schema.vertex_types[t].name for t in outputs[u])
                 self.problems.append(f"node {n}: takes {self.schema.vertex_types[vtype].name!r}, but node {u} gives {names}")
         alias = self.raw[n].get("alias")
-        if alias is not None and not isinstance(alias, str):
+        if alias is not None and not is_text(alias):
             self.problems.append(f"node {n}: alias must be a text")
         if edge:
             node = self.edge_sampler(n, upstreams, vtype, alias)
@@ -283,7 +292,7 @@ class _Reader:
                 if key in params:
                     self.problems.append(f"node {n}: {key} means nothing on a VERTEX_SAMPLER")
             node = PlanNode(n, NodeKind.VERTEX_SAMPLER, vtype or 0, upstreams, alias=alias)
-        return node if len(self.problems) == before else None
+        return node if len(self.problems) == before and vtype is not None else None
 
     def edge_sampler(self, n: int, upstreams: tuple[int, ...], vtype: int | None, alias: str | None) -> PlanNode:
         params = self.params[n]
@@ -293,14 +302,6 @@ class _Reader:
         seed = self.integer(n, "seed", -(1 << 63), (1 << 64) - 1, default=0)
         if "versions" in params:
             self.problems.append(f"node {n}: versions means nothing on an EDGE_SAMPLER")
-        half_life = params.get("half_life")
-        if strategy is Strategy.TIME_DECAY:
-            if isinstance(half_life, bool) or not isinstance(half_life, int | float) or not 0 < half_life < math.inf:
-                self.problems.append(
-                    f"node {n}: time_decay needs half_life, a number > 0 in the unit of timestamps, not {half_life!r}"
-                )
-        elif half_life is not None:
-            self.problems.append(f"node {n}: half_life means something for time_decay only")
         weight_attr = self.weight_attr(n, etype, strategy)
         dst_types: tuple[int, ...] = ()
         if etype is not None and vtype is not None:
@@ -317,7 +318,7 @@ class _Reader:
             strategy=strategy or Strategy.TOPK_BY_TIMESTAMP,
             fanout=fanout or 1,
             seed=seed or 0,
-            half_life=half_life if isinstance(half_life, int | float) else None,
+            half_life=self.half_life(n, strategy),
             weight_attr=weight_attr,
             alias=alias,
             dst_types=dst_types,
@@ -335,12 +336,22 @@ class _Reader:
 
     def strategy(self, n: int) -> Strategy | None:
         value = self.params[n].get("strategy")
-        if isinstance(value, str) and value.isdigit():
-            value = int(value)
         found = SPELLINGS.get(value) if isinstance(value, str) or _is_int(value) else None
         if found is None:
             self.problems.append(f"node {n}: strategy {value!r} is none of {', '.join(s.label for s in Strategy)}")
         return found
+
+    def half_life(self, n: int, strategy: Strategy | None) -> float | None:
+        value, (least, most) = self.params[n].get("half_life"), HALF_LIFE_RANGE
+        if strategy is Strategy.TIME_DECAY:
+            if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most:
+                return float(value)
+            self.problems.append(
+                f"node {n}: time_decay needs half_life, a number from {least:g} to {most:g} in the unit of timestamps, not {value!r}"
+            )
+        elif strategy is not None and value is not None:
+            self.problems.append(f"node {n}: half_life means something for time_decay only")
+        return None
 
     def integer(self, n: int, key: str, least: int, most: int, *, default: int | None) -> int | None:
         value = self.params[n].get(key, default)

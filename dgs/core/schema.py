@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeGuard
 
 from dgs.core.errors import SchemaError
 
@@ -107,7 +107,7 @@ class Schema:
         try:
             text = text if isinstance(text, str) else text.decode()
             document = json.loads(text)
-        except ValueError as e:
+        except (ValueError, RecursionError) as e:
             raise SchemaError(f"the schema is not JSON: {e}") from None
         return _Reader().read(document, text)
 
@@ -133,6 +133,11 @@ class Schema:
     def destinations(self, edge_type: int, src_type: int) -> tuple[int, ...]:
         """Return the vertex types that edges of this type may lead to from this source type, reversed edges included."""
         return self._joined.get((edge_type, src_type), ())
+
+
+def is_text(value: Any) -> TypeGuard[str]:
+    """Whether a JSON value is a text that can be written again; a lone surrogate, which JSON can spell, cannot."""
+    return isinstance(value, str) and not any("\ud800" <= c <= "\udfff" for c in value)
 
 
 class _Reader:
@@ -171,7 +176,7 @@ class _Reader:
 
     def name(self, item: dict[str, Any], where: str, taken: set[str]) -> str | None:
         value = item.get("name")
-        if not isinstance(value, str) or not value:
+        if not is_text(value) or not value:
             self.problems.append(f"{where}: name must be a text, not {value!r}")
             return None
         if value in taken:
@@ -222,7 +227,7 @@ class _Reader:
                 self.problems.append(f"{where}: attr_types must be an array")
                 attr_types = []
             for a in attr_types:
-                if not isinstance(a, int) or a not in attributes:
+                if isinstance(a, bool) or not isinstance(a, int) or a not in attributes:
                     self.problems.append(f"{where}: attr_types names {a!r}, which attr_defs does not define")
             if len(set(map(repr, attr_types))) != len(attr_types):
                 self.problems.append(f"{where}: attr_types names an attribute twice")

@@ -52,7 +52,11 @@ class Slab:
                 self._map = mmap.mmap(-1, size, **_PRIVATE)
             else:
                 self.array = np.zeros(0, self._dtype)  # the mapping cannot move while an array looks into it
-                self._map = _enlarge(self._map, size)
+                try:
+                    self._map = _enlarge(self._map, size)
+                except BufferError:
+                    self.array = self._view()
+                    raise
             self._bytes = size
             self.array = self._view()
         return self.array

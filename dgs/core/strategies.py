@@ -50,8 +50,11 @@ SPELLINGS: dict[str | int, Strategy] = {
     "latest": Strategy.TOPK_BY_TIMESTAMP,
     "weighted": Strategy.EDGE_WEIGHT,
     "uniform": Strategy.RANDOM,
+    "0": Strategy.TOPK_BY_TIMESTAMP,
+    "1": Strategy.EDGE_WEIGHT,
+    "2": Strategy.RANDOM,
 }
-"""Accepted spellings; digits as text count as numbers."""
+"""Accepted spellings."""
 
 
 def digest(strategy: Strategy, edge_type: str, src_type: str, *, seed: int = 0, half_life: float | None = None) -> int:

@@ -171,8 +171,9 @@ class ServingMachine:
                 raise CodecError(f"blocks of operator {number}, which no query has")
             which = np.flatnonzero(blocks.heads["operator"] == number) if len(operators) > 1 else np.arange(len(blocks))
             own = blocks.take(which) if len(operators) > 1 else blocks
-            fed = self.state.fed(rows.operator, own.heads["vertex"])
-            vertices = self._vertices(rows, own.heads, fed)
+            ids = np.ascontiguousarray(own.heads["vertex"])
+            fed = self.state.fed(rows.operator, ids)
+            vertices = self._vertices(rows, ids, fed)
             if rows.table is not None:
                 deltas[number] = self._edge_blocks(rows, rows.table, own, which.astype(np.int32), vertices, fed, used)
                 used += len(deltas[number].rows)
@@ -189,10 +190,9 @@ class ServingMachine:
         for slab in (self._delta_rows, self._delta_types, self._delta_signs, self._delta_items):
             slab.reserve(room)
 
-    def _vertices(self, rows: Rows, heads: Records, fed: Int32s) -> Int32s:
+    def _vertices(self, rows: Rows, ids: Int64s, fed: Int32s) -> Int32s:
         """Rows of the blocks' vertices; a vertex that nobody has named before gets one only if its row is fed."""
         index = self.state.vertices[rows.operator.vtype]
-        ids = np.ascontiguousarray(heads["vertex"])
         if fed.all():
             vertices = index.intern(ids)
         else:
