@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from dgs.codec.entries import BlockPack, LogEntry, read_control_json
-from dgs.core.blocks import CONTROL, MARK, SLOT, Blocks
+from dgs.core.blocks import CONTROL, MARK, SLOT, WHOLE, Blocks
 from dgs.core.deployment import Deployment
 from dgs.core.errors import CodecError, DivergedError
 from dgs.core.kernels.replica import NONE, account, apply_edge_blocks, apply_vertex_blocks, release
@@ -61,6 +61,7 @@ class ServingMachine:
     Attributes:
         duplicates, gaps: items that were dropped because they had been applied, or because one before them is missing.
         ignored: blocks of rows that are neither fed nor subscribed, or that wait for another subscribe.
+        answered: per sampler partition, the largest number of a subscribe that it has answered: all up to there has reached it.
     """
 
     def __init__(self, deployment: Deployment, partition: PartitionIndex) -> None:
@@ -68,6 +69,7 @@ class ServingMachine:
         self.duplicates = 0
         self.gaps = 0
         self.ignored = 0
+        self.answered = [0] * deployment.partitions
         self._delta_rows, self._delta_types = Slab("<i4"), Slab("<i4")
         self._delta_signs, self._delta_items = Slab("i1"), Slab("<i4")
 
@@ -93,6 +95,8 @@ class ServingMachine:
             if seen:
                 blocks = blocks.take(np.arange(seen, count))
             state.received[pack.sender] = pack.first + count - 1
+            wholes = blocks.heads["kind"] == WHOLE
+            self.answered[pack.sender] = max(self.answered[pack.sender], int(blocks.heads["echo"][wholes].max(initial=0)))
             self._apply_items(pack.sender, blocks, effects)
             state.sweep_strings()
         else:

@@ -1,7 +1,7 @@
 """Drives one serving partition: reads its log, lets the machine apply in slices, sends its requests, and answers lookups.
 
-State lives in memory and is rebuilt by replaying the log from its start; requests that a replay sends again are duplicates to the
-sampler partitions.
+State lives in memory and is rebuilt by replaying the log from its start. Requests of a replay wait until it is done, as the log
+itself tells which of them have been answered; the few that are sent again are duplicates to the sampler partitions.
 """
 
 import asyncio
@@ -19,9 +19,9 @@ from dgs.core.egograph import EgoGraph, Reflected
 from dgs.core.errors import CodecError
 from dgs.core.layout import Layouts
 from dgs.core.operators import InstalledQuery, OperatorSet
-from dgs.core.types import PartitionIndex, Position, Records
+from dgs.core.types import PartitionIndex, Position
 from dgs.serving.lookup import Lookup
-from dgs.serving.machine import Effects, RoundDone, ServingMachine
+from dgs.serving.machine import Effects, Emission, RoundDone, ServingMachine
 
 log = logging.getLogger(__name__)
 
@@ -61,7 +61,7 @@ class ServingWorker:
         self.machine = ServingMachine(deployment, partition)
         self._lookup = Lookup(self.machine.state)
         self._outbox = Outbox(bus, RECORDS, deployment.partitions, self.machine.state.sent)
-        self._requests: dict[int, list[Records]] = {}
+        self._waiting: dict[int, list[Emission]] = {p: [] for p in range(deployment.partitions)}
         self._position = Position(0)
         self.caught_up = False
 
@@ -104,6 +104,7 @@ class ServingWorker:
         slice_end = self._clock() + self._slice_s
         while True:
             self.caught_up = self.caught_up or self._position >= end
+            self._send_requests()
             entries = await self._bus.read(SAMPLES, self._partition, self._position, max_bytes=READ_BYTES, wait_s=IDLE_WAIT_S)
             for entry in entries:
                 self._apply(entry)
@@ -112,7 +113,6 @@ class ServingWorker:
                     self._send_requests()
                     await asyncio.sleep(0)  # requests have their turn
                     slice_end = self._clock() + self._slice_s
-            self._send_requests()
             await self._outbox.room(UNSENT_ENTRIES_MOST)
 
     def _apply(self, entry: Entry) -> None:
@@ -123,14 +123,18 @@ class ServingWorker:
             log.error("%s/%d: entry at position %d passed over: %s", SAMPLES, self._partition, entry.position, e)
             return
         for emission in effects.emissions:
-            self._requests.setdefault(emission.destination, []).append(emission.requests)
+            self._waiting[emission.destination].append(emission)
         for done in effects.rounds_done:
             self._on_round(self._partition, done)
 
     def _send_requests(self) -> None:
-        for destination, requests in self._requests.items():
-            joined = np.concatenate(requests)
-            last = self.machine.state.sent[destination]
-            pack = RequestPack(self._deployment.generation, self._partition, last + 1 - len(joined), joined)
-            self._outbox.put(destination, last, encode_requests(pack))
-        self._requests = {}
+        """Send what has been asked for; during the replay only forget what has been answered."""
+        for destination, waiting in self._waiting.items():
+            if waiting and waiting[0].first <= self.machine.answered[destination]:
+                answered = self.machine.answered[destination]
+                waiting[:] = [e for e in waiting if e.first + len(e.requests) > answered + 1]
+            if waiting and self.caught_up:
+                first, requests = waiting[0].first, np.concatenate([e.requests for e in waiting])
+                pack = RequestPack(self._deployment.generation, self._partition, first, requests)
+                self._outbox.put(destination, first + len(requests) - 1, encode_requests(pack))
+                waiting.clear()

@@ -127,9 +127,10 @@ def batch_of(raws: Sequence[Raw], layouts: Layouts) -> RecordBatch:
             packed = payloads(layouts.vertex[key], [r.attributes() for r in own], strings)
             groups.append(VertexRecords(key, ids, timestamps, packed))
         else:
-            src, dst = (np.array([getattr(r, side) for r in own], np.int64) for side in ("src", "dst"))
-            packed = payloads(layouts.edge[key[0]], [r.attributes() for r in own], strings)
-            groups.append(EdgeRecords(*key, src, dst, timestamps, packed))
+            etype, src_type, dst_type = key
+            src, dst = np.array([r.src for r in own], np.int64), np.array([r.dst for r in own], np.int64)
+            packed = payloads(layouts.edge[etype], [r.attributes() for r in own], strings)
+            groups.append(EdgeRecords(etype, src_type, dst_type, src, dst, timestamps, packed))
     return RecordBatch(tuple(groups), strings)
 
 

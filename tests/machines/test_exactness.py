@@ -8,9 +8,8 @@ from hypothesis import strategies as st
 
 from tests.machines.graph import Raw
 from tests.machines.plans import histories, plans
-from tests.machines.world import World
+from tests.machines.world import SEEDS, World
 
-SEEDS = range(-3, 5)
 COUNTS = st.tuples(st.integers(1, 3), st.integers(1, 3))
 
 
@@ -28,8 +27,8 @@ def test_answers_equal_the_oracle(
 ) -> None:
     rnd = random.Random(schedule)
     world = World(rnd, plan, *counts, idle_items)
-    rounds = 5
     barriers = 0
+    rounds = world.rounds
     for batch in history:
         world.load(batch)
         for _ in range(rnd.choice([0, 0, 3, 20])):
@@ -39,6 +38,8 @@ def test_answers_equal_the_oracle(
         if rnd.random() < 0.1:
             barriers += 1
             world.barrier(barriers, rounds)
+    barriers += 1
+    world.barrier(barriers, rounds)
     world.run(crashes=crashes)
     world.check_answers(SEEDS)
     world.check_quiet()

@@ -1,7 +1,8 @@
 """Sampler and serving machines on logs that are lists: a world whose every step is chosen by a seeded random generator.
 
 Steps: an entry comes in; a machine applies one entry; a channel sends some of what is waiting, packed as it happens; a sampler cuts
-a commit; a commit whose emissions were sent becomes durable; a machine crashes. What is written goes through the codec. At the end
+a commit; a commit whose emissions were sent becomes durable; a machine crashes; an append fails while a later one goes out. What is
+written goes through the codec. At the end
 everything is compared with the oracle.
 """
 
@@ -28,7 +29,9 @@ from dgs.core.control import BARRIER, DIMENSION, INSTALL, ControlItem
 from dgs.core.deployment import Deployment
 from dgs.core.kernels.replica import NONE, PENDING
 from dgs.core.layout import Layouts
+from dgs.core.operators import OperatorSet
 from dgs.core.partition import partition_of
+from dgs.core.query import read_query
 from dgs.core.types import PartitionIndex, Position
 from dgs.sampler.machine import SamplerMachine
 from dgs.serving.lookup import Lookup
@@ -40,8 +43,8 @@ from dgs.testing.plain import plain
 from tests.machines import graph
 from tests.machines.graph import Raw
 
-
-CRASHES_MOST = 8
+SEEDS = range(-3, 5)
+FAILURES_MOST, CRASHES_MOST = 4, 8
 """A history; with no end to crashes a machine that replays its log might never get to its end."""
 
 
@@ -76,7 +79,8 @@ class World:
         self.samples: list[list[bytes]] = [[] for _ in range(serving_partitions)]
         self.raws: list[list[tuple[int, Raw]]] = [[] for _ in range(partitions)]
         self.once: dict[Any, bytes] = {}
-        self.crashes = 0
+        self.crashes = self.failures = 0
+        self.barriers: dict[int, tuple[int, int]] = {}
         self.controls = 0
         self.samplers = [self._sampler(p, MemoryStore()) for p in range(partitions)]
         self.servings = [self._serving(s) for s in range(serving_partitions)]
@@ -84,6 +88,7 @@ class World:
         self.layouts = Layouts(graph.SCHEMA, [d])
         self.control(DIMENSION, {"kind": d.kind, "type": d.type, "attribute": d.attribute, "dim": d.dim})
         self.control(INSTALL, {"id": 0, "name": "q", "plan": plan})
+        self.rounds = OperatorSet().install("q", read_query(plan, graph.SCHEMA), graph.SCHEMA).rounds()
 
     def _sampler(self, p: int, store: MemoryStore) -> Sampler:
         machine = SamplerMachine(self.deployment, PartitionIndex(p), store)
@@ -106,6 +111,10 @@ class World:
     def barrier(self, number: int, rounds: int) -> None:
         """Write a barrier into every record partition."""
         self.control(BARRIER, {"id": number, "rounds": rounds})
+        self.barriers[number] = rounds, self._loaded()
+
+    def _loaded(self) -> int:
+        return sum(map(len, self.raws))
 
     def load(self, raws: Sequence[Raw]) -> None:
         """Write records into the partitions that own them, one entry each."""
@@ -167,12 +176,22 @@ class World:
         """Send some of what waits on a channel as one entry."""
         p, s = channel
         queue = self.samplers[p].waiting[s]
+        if self._append_fails(queue):  # the next one is written, but not this one; both are sent again, in order
+            first, blocks, note = queue[1]
+            self.samples[s].append(encode_blocks(BlockPack(1, p, first, blocks, note)))
+            return
         first, blocks, note = queue.popleft()
         while queue and not blocks.strings and not queue[0][1].strings and self.random.random() < 0.5:
             _, more, note = queue.popleft()
             blocks = Blocks.concat([blocks, more])
         self.samplers[p].sent[s] = max(self.samplers[p].sent[s], first + len(blocks) - 1)
         self.samples[s].append(encode_blocks(BlockPack(1, p, first, blocks, note)))
+
+    def _append_fails(self, queue: Sequence[object]) -> bool:
+        if len(queue) < 2 or self.failures >= FAILURES_MOST or self.random.random() > 0.05:
+            return False
+        self.failures += 1
+        return True
 
     def cut(self, p: int) -> None:
         """Begin a commit."""
@@ -209,6 +228,8 @@ class World:
             serving.waiting[emission.destination].append((emission.first, emission.requests))
         for done in effects.rounds_done:
             serving.rounds[done.barrier] = done.round
+            if (done.round, self._loaded()) == self.barriers[done.barrier]:  # nothing followed it: the answers are final here
+                self.check_answers([v for v in SEEDS if partition_of(v, self.deployment.serving_partitions) == s])
         state = serving.machine.state
         if (
             entry.note
@@ -221,6 +242,9 @@ class World:
         """Send some of what waits on a channel as one entry."""
         s, p = channel
         queue = self.servings[s].waiting[p]
+        if self._append_fails(queue):
+            self.records[p].append(encode_requests(RequestPack(1, s, *queue[1])))
+            return
         first, requests = queue.popleft()
         while queue and self.random.random() < 0.5:
             requests = np.concatenate([requests, queue.popleft()[1]])
