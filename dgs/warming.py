@@ -72,7 +72,7 @@ def _run() -> None:
         deliver(emission)
     for turn in range(3):
         exchange(encode_records(_records(layouts, turn)))
-    query = serving.state.operators.query(0)
+    query = serving.state.catalog.operators.query(0)
     assert query is not None
     Lookup(serving.state).ego_graph(query, 1)
     store = MemoryStore()

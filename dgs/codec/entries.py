@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dgs.codec.frame import as_array, decode_frame, decode_strings, encode_frame, encode_strings
-from dgs.core.blocks import BLOCK, CONTROL, DELTA, SLOT, WHOLE, Blocks
-from dgs.core.control import ControlItem
+from dgs.core.blocks import BLOCK, CONTROL, DELTA, MARK, SLOT, WHOLE, Blocks
+from dgs.core.control import BARRIER, DIMENSION, INSTALL, ControlItem
 from dgs.core.errors import CodecError
 from dgs.core.records import EdgeRecords, RecordBatch, VertexRecords
 from dgs.core.requests import PING, REQUEST, SUBSCRIBE
-from dgs.core.types import Bytes, Records
+from dgs.core.types import AnyArray, Bools, Bytes, Int64s, Records
 
 RECORDS_KIND, CONTROL_KIND, REQUESTS_KIND, BLOCKS_KIND = 1, 2, 3, 4
 
@@ -57,6 +57,15 @@ class BlockPack:
 
 LogEntry = RecordBatch | ControlItem | RequestPack | BlockPack
 
+ROUNDS_MOST = 65535
+"""Of a barrier: marks carry the number of rounds in two bytes."""
+
+_BODIES: dict[str, dict[str, type]] = {
+    DIMENSION: {"kind": str, "type": int, "attribute": int, "dim": int},
+    INSTALL: {"id": int, "name": str, "plan": dict},
+    BARRIER: {"id": int, "rounds": int},
+}
+_SECTIONS = {CONTROL_KIND: 1, REQUESTS_KIND: 2, BLOCKS_KIND: 6}
 _REQUEST_HEAD = struct.Struct("<IIQ")
 _BLOCK_HEAD = struct.Struct("<IIQQQqBB6x")
 
@@ -94,9 +103,20 @@ def read_control_json(data: bytes) -> ControlItem:
     """
     try:
         document = json.loads(data)
-        return ControlItem(int(document["number"]), str(document["kind"]), dict(document["body"]))
-    except (ValueError, KeyError, TypeError) as e:
+    except (ValueError, RecursionError) as e:
         raise CodecError(f"not a control item: {e!r}") from None
+    if not isinstance(document, dict):
+        raise CodecError("a control item is an object")
+    number, kind, body = document.get("number"), document.get("kind"), document.get("body")
+    if type(number) is not int or not 1 <= number < 1 << 63:
+        raise CodecError(f"the number of a control item is {number!r}")
+    if not isinstance(kind, str) or kind not in _BODIES:
+        raise CodecError(f"control items of kind {kind!r} are not known to this program: upgrade it")
+    if not isinstance(body, dict) or any(type(body.get(key)) is not t for key, t in _BODIES[kind].items()):
+        raise CodecError(f"the body of a control item of kind {kind} has other fields: {body!r}")
+    if kind == BARRIER and not (0 <= body["id"] < 1 << 63 and 1 <= body["rounds"] <= ROUNDS_MOST):
+        raise CodecError(f"a barrier of {body['rounds']} rounds")
+    return ControlItem(number, kind, body)
 
 
 def encode_requests(pack: RequestPack) -> bytes:
@@ -131,6 +151,8 @@ def decode_entry(data: bytes) -> LogEntry:
         CodecError: the bytes are corrupt, foreign, of a newer version, or do not fit together.
     """
     kind, sections = decode_frame(data)
+    if len(sections) != _SECTIONS.get(kind, len(sections)):
+        raise CodecError(f"an entry of kind {kind} with {len(sections)} sections")
     try:
         if kind == RECORDS_KIND:
             return _records(sections)
@@ -147,28 +169,33 @@ def decode_entry(data: bytes) -> LogEntry:
 
 def _records(sections: list[Bytes]) -> RecordBatch:
     heads = as_array(sections[0], GROUP)
+    if np.any(heads["edge"] > 1) or np.any(heads["width"] < 1):
+        raise CodecError("a group of neither vertices nor edges, or of payloads of no bytes")
+    if len(sections) != 2 + int(np.sum(heads["edge"] + 3)):
+        raise CodecError("groups promise another number of columns than there is")
     rest = iter(sections[2:])
     groups: list[VertexRecords | EdgeRecords] = []
     for h in heads:
         n, width = int(h["count"]), int(h["width"])
-        if width < 1:
-            raise CodecError("a payload of no bytes")
         ids, *more = (as_array(next(rest), "<i8", (n,)) for _ in range(3 if h["edge"] else 2))
         payload = as_array(next(rest), "u1", (n, width))
         if h["edge"]:
             groups.append(EdgeRecords(int(h["type"]), int(h["src_type"]), int(h["dst_type"]), ids, more[0], more[1], payload))
         else:
             groups.append(VertexRecords(int(h["type"]), ids, more[0], payload))
-    if next(rest, None) is not None:
-        raise CodecError("more columns than groups")
     return RecordBatch(tuple(groups), decode_strings(sections[1]))
 
 
 def _requests(sections: list[Bytes]) -> RequestPack:
     generation, sender, first = _REQUEST_HEAD.unpack(sections[0].tobytes())
     requests = as_array(sections[1], REQUEST)
-    if first < 1 or np.any((requests["kind"] < SUBSCRIBE) | (requests["kind"] > PING)):
+    if not 1 <= first < 1 << 63:
+        raise CodecError(f"requests are numbered from {first}")
+    if np.any((requests["kind"] < SUBSCRIBE) | (requests["kind"] > PING)):
         raise CodecError("an unknown kind of request")
+    pings = requests[requests["kind"] == PING]
+    if np.any((pings["operator"] < 1) | (pings["operator"] > pings["count"]) | (pings["count"] > ROUNDS_MOST)):
+        raise CodecError("a ping of a round that its barrier does not have")
     return RequestPack(generation, sender, first, requests)
 
 
@@ -178,15 +205,47 @@ def _blocks(sections: list[Bytes]) -> BlockPack:
     heads, additions = as_array(sections[1], BLOCK), as_array(sections[2], SLOT)
     removals = as_array(sections[3], "<u2")
     blocks = Blocks(heads, additions, removals, sections[4], decode_strings(sections[5]))
-    for name, have in (("added", len(additions)), ("removed", len(removals)), ("payload_bytes", len(sections[4]))):
-        if int(heads[name].sum(dtype=np.int64)) != have:
-            raise CodecError(f"heads promise another number of {name} than there is")
-    if np.any((heads["kind"] < DELTA) | (heads["kind"] > CONTROL)):
-        raise CodecError("an unknown kind of item")
-    rows = heads[(heads["kind"] == DELTA) | (heads["kind"] == WHOLE)]
-    if np.any(rows["added"] > rows["count"]):
-        raise CodecError("a block adds more slots than its row has")
-    if np.any(additions["place"] >= np.repeat(heads["count"], heads["added"])) or np.any(additions["place"] < 0):
-        raise CodecError("an addition lies outside its row")
+    if not 1 <= first < 1 << 63 or max(position, number) >= 1 << 63:
+        raise CodecError(f"items are numbered from {first}, the note says {number} and position {position}")
+    if len(heads) or len(additions) or len(removals) or len(sections[4]):
+        _check_blocks(blocks)
     note = Note(position, number, watermark if has_watermark else None) if has_note else None
     return BlockPack(generation, sender, first, blocks, note)
+
+
+def _check_blocks(blocks: Blocks) -> None:
+    """Refuse what kernels that apply blocks must not meet. What depends on the row (its K, its layout) is for them to check."""
+    heads, additions, removals = blocks.heads, blocks.additions, blocks.removals
+    kind, count, added, removed, size = (
+        heads[name].astype(np.int64) for name in ("kind", "count", "added", "removed", "payload_bytes")
+    )
+    for name, promised, have in (
+        ("added", added, additions),
+        ("removed", removed, removals),
+        ("payload_bytes", size, blocks.payload),
+    ):
+        if int(promised.sum()) != len(have):
+            raise CodecError(f"heads promise another number of {name} than there is")
+    if np.any((kind < DELTA) | (kind > CONTROL)):
+        raise CodecError("an unknown kind of item")
+    whole, mark, about_row = kind == WHOLE, kind == MARK, kind <= WHOLE
+    if np.any(added > np.where(about_row, count, 0)) or np.any(whole & (added != count)):
+        raise CodecError("a block adds another number of slots than its row has room for")
+    if np.any((removed > 0) & (kind != DELTA)):
+        raise CodecError("only a difference removes slots")
+    if np.any(about_row & ((size % np.maximum(added, 1) != 0) | ((size == 0) != (added == 0)))) or np.any(mark & (size > 0)):
+        raise CodecError("payloads do not fit the additions")
+    if np.any(mark & ((heads["operator"] < 1) | (heads["operator"] > count))):
+        raise CodecError("a mark of a round that its barrier does not have")
+    if np.any(additions["dst_type"] < 0) or not _places_fit(additions["place"], added, count):
+        raise CodecError("an addition lies outside its row, or not behind the one before it")
+    # A removal stands before the last slot that is kept: what comes behind it falls off by itself.
+    if not _places_fit(removals, removed, count - added + removed - 1):
+        raise CodecError("a removal lies outside its row, or not behind the one before it")
+
+
+def _places_fit(places: AnyArray, lengths: Int64s, limits: Int64s) -> bool:
+    """Whether the places, `lengths[i]` of block i, are at least 0, below its limit, and ascending."""
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    backwards: Bools = (places[1:] <= places[:-1]) & (owner[1:] == owner[:-1])
+    return not (np.any(places < 0) or np.any(places >= limits[owner]) or np.any(backwards))

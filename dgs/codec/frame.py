@@ -1,9 +1,10 @@
 """Frames: the envelope of every log entry and stored file part. Versioned, checksummed, made of aligned binary sections.
 
-Bytes, little endian: magic "DG" | version u8 | kind u8 | crc32 of the rest u32 | section count u32 | length of each section u32 |
-zeros up to a multiple of 8 | the sections, each followed by zeros up to a multiple of 8.
+Bytes, little endian: magic "DG" | version u8 | kind u8 | crc32 of all but itself u32 | section count u32 | length of each section
+u32 | zeros up to a multiple of 8 | the sections, each followed by zeros up to a multiple of 8.
 """
 
+import math
 import struct
 import zlib
 from collections.abc import Sequence
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
 
 MAGIC = b"DG"
 VERSION = 1
-_HEAD = struct.Struct("<2sBBI")
+_HEAD = struct.Struct("<2sBB")
+_CRC = struct.Struct("<I")
 _PAD = bytes(8)
 
 
@@ -35,7 +37,8 @@ def encode_frame(kind: int, sections: Sequence["Buffer | AnyArray"]) -> bytes:
     table = struct.pack(f"<{len(lengths)}I", *lengths)
     parts[0] = table + _PAD[: -len(table) % 8]
     body = b"".join(parts)
-    return _HEAD.pack(MAGIC, VERSION, kind, zlib.crc32(body)) + body
+    head = _HEAD.pack(MAGIC, VERSION, kind)
+    return head + _CRC.pack(zlib.crc32(body, zlib.crc32(head))) + body
 
 
 def decode_frame(data: bytes) -> tuple[int, list[Bytes]]:
@@ -48,13 +51,14 @@ def decode_frame(data: bytes) -> tuple[int, list[Bytes]]:
     """
     if len(data) < 16:
         raise CodecError(f"{len(data)} bytes are too few for a frame")
-    magic, version, kind, crc = _HEAD.unpack_from(data)
+    magic, version, kind = _HEAD.unpack_from(data)
+    (crc,) = _CRC.unpack_from(data, _HEAD.size)
     if magic != MAGIC:
         raise CodecError(f"not a frame of DGS: it begins with {data[:2]!r}")
     if version != VERSION:
         raise CodecError(f"format version {version}; this program reads {VERSION}: upgrade it")
     buffer = np.frombuffer(bytearray(data), np.uint8)
-    if zlib.crc32(memoryview(data)[8:]) != crc:
+    if zlib.crc32(memoryview(data)[8:], zlib.crc32(data[: _HEAD.size])) != crc:
         raise CodecError("wrong checksum: the bytes are damaged")
     count = int.from_bytes(data[8:12], "little")
     at = 12 + 4 * count
@@ -85,7 +89,7 @@ def as_array(section: Bytes, dtype: np.dtype[np.void] | str, shape: tuple[int, .
     array: AnyArray = section.view(dt)
     if shape is None:
         return array
-    if array.size != int(np.prod(shape)):
+    if array.size != math.prod(shape):
         raise CodecError(f"a section holds {array.size} elements where {shape} are expected")
     return array.reshape(shape)
 

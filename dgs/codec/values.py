@@ -3,6 +3,7 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +12,9 @@ from dgs.core.blocks import SLOT
 from dgs.core.errors import CodecError
 from dgs.core.types import Bytes, Records, UInt64s
 
-_ROW = struct.Struct("<HHH")
-_FEATURE = struct.Struct("<qH")
-_PAYLOAD = struct.Struct("<H")
+_ROW = struct.Struct("<HHI")
+_FEATURE = struct.Struct("<qI")
+_PAYLOAD = struct.Struct("<I")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +29,7 @@ class StoredRow:
 
 def encode_row(count: int, width: int, subscribers: UInt64s, packed: bytes, strings: Sequence[bytes]) -> bytes:
     """Return a row; `packed` is its slots and then its payloads."""
-    head = _ROW.pack(count, width, len(subscribers)) + subscribers.tobytes() + packed
+    head = _ROW.pack(count, len(subscribers), width) + subscribers.tobytes() + packed
     return head + encode_strings(strings) if strings else head
 
 
@@ -38,15 +39,12 @@ def decode_row(value: bytes) -> StoredRow:
     Raises:
         CodecError: lengths that do not fit.
     """
-    try:
-        count, width, words = _ROW.unpack_from(value)
-        data = np.frombuffer(bytearray(value), np.uint8)
-        at = _ROW.size
-        subscribers, at = data[at : at + 8 * words].copy().view(np.uint64), at + 8 * words
-        slots, at = data[at : at + SLOT.itemsize * count].copy().view(SLOT), at + SLOT.itemsize * count
-        payload, at = data[at : at + width * count].reshape(count, width), at + width * count
-    except (struct.error, ValueError) as e:
-        raise CodecError(f"a stored row of {len(value)} bytes is damaged: {e}") from None
+    count, words, width = _head(_ROW, value, "row")
+    at = _ROW.size
+    data = _data(value, at + 8 * words + (SLOT.itemsize + width) * count, "row")
+    subscribers, at = data[at : at + 8 * words].copy().view(np.uint64), at + 8 * words
+    slots, at = data[at : at + SLOT.itemsize * count].copy().view(SLOT), at + SLOT.itemsize * count
+    payload, at = data[at : at + width * count].reshape(count, width), at + width * count
     return StoredRow(subscribers, slots, payload, decode_strings(data[at:]))
 
 
@@ -62,12 +60,9 @@ def decode_feature(value: bytes) -> tuple[int, Bytes, list[bytes]]:
     Raises:
         CodecError: lengths that do not fit.
     """
-    try:
-        timestamp, width = _FEATURE.unpack_from(value)
-    except struct.error as e:
-        raise CodecError(f"a stored vertex record of {len(value)} bytes is damaged: {e}") from None
-    data = np.frombuffer(bytearray(value), np.uint8)
+    timestamp, width = _head(_FEATURE, value, "vertex record")
     end = _FEATURE.size + width
+    data = _data(value, end, "vertex record")
     return timestamp, data[_FEATURE.size : end], decode_strings(data[end:])
 
 
@@ -82,8 +77,24 @@ def encode_payloads(payload: Bytes, texts: Sequence[Sequence[bytes]] | None) -> 
 
 
 def decode_payload(value: bytes) -> tuple[Bytes, list[bytes]]:
-    """Return a payload uint8 [width] and its strings."""
-    (width,) = _PAYLOAD.unpack_from(value)
-    data = np.frombuffer(bytearray(value), np.uint8)
+    """Return a payload uint8 [width] and its strings.
+
+    Raises:
+        CodecError: lengths that do not fit.
+    """
+    (width,) = _head(_PAYLOAD, value, "edge")
     end = _PAYLOAD.size + width
+    data = _data(value, end, "edge")
     return data[_PAYLOAD.size : end], decode_strings(data[end:])
+
+
+def _head(head: struct.Struct, value: bytes, what: str) -> tuple[Any, ...]:
+    if len(value) < head.size:
+        raise CodecError(f"a stored {what} of {len(value)} bytes is damaged: it has no head")
+    return head.unpack_from(value)
+
+
+def _data(value: bytes, least: int, what: str) -> Bytes:
+    if len(value) < least:
+        raise CodecError(f"a stored {what} of {len(value)} bytes is damaged: its head promises {least}")
+    return np.frombuffer(bytearray(value), np.uint8)

@@ -245,14 +245,17 @@ class Coordinator:
         for item in items:
             _log.info("order written", number=item.number, kind=item.kind, **_about(item.body))
 
+    async def _write_again(self) -> None:
+        async with self._ordering:
+            await self._write_pending()
+
     async def _retry(self) -> None:
         pause_s = RETRY_FIRST_S
         while True:
             await self._unwritten.wait()
             await asyncio.sleep(pause_s)
             try:
-                async with self._ordering:
-                    await self._write_pending()
+                await self._finish(asyncio.create_task(self._write_again()))
             except (NotReadyError, UnreachableError) as e:
                 _log.warning("order not written yet", cause=e, again_in_s=pause_s)
                 pause_s = min(2 * pause_s, RETRY_LAST_S)

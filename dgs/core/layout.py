@@ -20,7 +20,6 @@ import numpy as np
 from dgs.core.schema import TIMESTAMP, Attribute, ElementType, Schema, ValueType
 from dgs.core.types import AnyArray, Bools, Bytes
 
-
 _ITEM_BYTES = tuple(np.dtype(t.dtype).itemsize for t in ValueType)
 
 

@@ -347,7 +347,7 @@ class _Reader:
             if isinstance(value, int | float) and not isinstance(value, bool) and least <= value <= most:
                 return float(value)
             self.problems.append(
-                f"node {n}: time_decay needs half_life, a number from {least:g} to {most:g} in the unit of timestamps, not {value!r}"
+                f"node {n}: time_decay needs half_life, a number from {least:g} to {most:g} in the timestamps' unit, not {value!r}"
             )
         elif strategy is not None and value is not None:
             self.problems.append(f"node {n}: half_life means something for time_decay only")

@@ -109,11 +109,11 @@ class SamplerMachine:
         """Refuse records that no loader of this deployment would have sent here; the sampler's tables rely on it."""
         state, schema = self.state, self.state.deployment.schema
         if isinstance(group, EdgeRecords):
-            layout, owners = state.layouts.edge.get(group.etype), group.src
+            layout, owners = state.catalog.layouts.edge.get(group.etype), group.src
             if layout is None or group.dst_type not in schema.destinations(group.etype, group.src_type):
                 raise CodecError(f"the schema has no edges of type {group.etype} from {group.src_type} to {group.dst_type}")
         else:
-            layout, owners = state.layouts.vertex.get(group.vtype), group.ids
+            layout, owners = state.catalog.layouts.vertex.get(group.vtype), group.ids
             if layout is None:
                 raise CodecError(f"the schema has no vertices of type {group.vtype}")
         if group.payload.shape[1] > layout.width:
@@ -131,13 +131,13 @@ class SamplerMachine:
                     raise CodecError("a string reference leads beyond the entry's strings")
 
     def _vertex_records(self, group: VertexRecords, strings: list[bytes]) -> Int32s:
-        state, layout = self.state, self.state.layouts.vertex[group.vtype]
+        state, layout = self.state, self.state.catalog.layouts.vertex[group.vtype]
         payload = layout.widen(group.payload)
         state.strings.adopt(payload, layout.string_offsets, strings)
         return state.features[group.vtype].offer(state.vertices[group.vtype].intern(group.ids), group.timestamps, payload)
 
     def _edge_records(self, group: EdgeRecords, strings: list[bytes]) -> None:
-        state, layout = self.state, self.state.layouts.edge[group.etype]
+        state, layout = self.state, self.state.catalog.layouts.edge[group.etype]
         payload = layout.widen(group.payload)
         state.strings.adopt(payload, layout.string_offsets, strings)
         edges = EdgeRecords(group.etype, group.src_type, group.dst_type, group.src, group.dst, group.timestamps, payload)
@@ -190,11 +190,11 @@ class SamplerMachine:
 
     def _exported(self, parts: list[tuple[Rows, Blocks]]) -> Blocks:
         """Join blocks of operators; string references leave this machine as indices into the texts that go along."""
-        if any(self.state.layout(rows.operator).string_offsets for rows, _ in parts):
+        if any(self.state.catalog.layout(rows.operator).string_offsets for rows, _ in parts):
             payloads = [
                 (blocks.payload.reshape(-1, layout.width), layout.string_offsets)
                 for rows, blocks in parts
-                for layout in [self.state.layout(rows.operator)]
+                for layout in [self.state.catalog.layout(rows.operator)]
             ]
             exported, strings = self.state.strings.export(payloads)
             parts = [

@@ -12,13 +12,12 @@ from dgs.codec.entries import control_json, read_control_json
 from dgs.codec.keys import FEATURES, ROWS, element_key, read_element_key
 from dgs.codec.values import decode_feature, decode_row, encode_feature, encode_row
 from dgs.core.blocks import SLOT
-from dgs.core.control import DIMENSION, INSTALL, ControlItem
+from dgs.core.catalog import Catalog
+from dgs.core.control import ControlItem
 from dgs.core.deployment import Deployment
 from dgs.core.errors import StateError
 from dgs.core.features import FeatureTable
-from dgs.core.layout import Dimension, Layout, Layouts
-from dgs.core.operators import Operator, OperatorSet
-from dgs.core.query import read_query
+from dgs.core.operators import Operator
 from dgs.core.reservoir import Reservoir
 from dgs.core.slab import Slab
 from dgs.core.strings import StringTable
@@ -55,41 +54,31 @@ class SamplerState:
         self.control = 0
         self.kept_control: list[ControlItem] = []
         self.watermark: int | None = None
-        self.layouts = Layouts(deployment.schema)
-        self.operators = OperatorSet()
+        self.catalog = Catalog.empty(deployment.schema)
         self.strings = StringTable()
         self.history = History(store, self.strings)
         self.vertices = {vtype: VertexIndex() for vtype in deployment.schema.vertex_types}
-        self.features = {vtype: FeatureTable(layout) for vtype, layout in self.layouts.vertex.items()}
+        self.features = {vtype: FeatureTable(layout) for vtype, layout in self.catalog.layouts.vertex.items()}
         self.dirty_features: dict[int, list[Int32s]] = {vtype: [] for vtype in self.features}
         self.rows: dict[int, Rows] = {}
         self._words = (deployment.serving_partitions + 63) // 64
         self._load(store)
 
-    def layout(self, operator: Operator) -> Layout:
-        """Return the layout of what an operator samples."""
-        return self.layouts.vertex[operator.vtype] if operator.etype is None else self.layouts.edge[operator.etype]
-
     def take_control(self, item: ControlItem) -> None:
-        """Change schema-like state by a control item: dimensions and queries."""
+        """Change the catalog by a control item; widen tables and make those of new operators."""
         self.kept_control.append(item)
-        if item.kind == DIMENSION:
-            body = item.body
-            self.layouts = self.layouts.confirmed(Dimension(body["kind"], body["type"], body["attribute"], body["dim"]))
-            for vtype, table in self.features.items():
-                table.widen(self.layouts.vertex[vtype])
-            for rows in self.rows.values():
-                if rows.reservoir is not None:
-                    rows.reservoir.widen(self.layout(rows.operator))
-        elif item.kind == INSTALL:
-            plan = read_query(item.body["plan"], self.deployment.schema)
-            self.operators = self.operators.install(item.body["name"], plan, self.deployment.schema)
-            for operator in self.operators.operators:
-                if operator.id in self.rows:
-                    self.rows[operator.id].operator = operator
-                else:
-                    reservoir = None if operator.etype is None else Reservoir(operator, self.layout(operator))
-                    self.rows[operator.id] = Rows(operator, reservoir, Slab("<u8", self._words))
+        self.catalog = self.catalog.taken(item)
+        for vtype, table in self.features.items():
+            table.widen(self.catalog.layouts.vertex[vtype])
+        for operator in self.catalog.operators.operators:
+            rows, layout = self.rows.get(operator.id), self.catalog.layout(operator)
+            if rows is None:
+                reservoir = None if operator.etype is None else Reservoir(operator, layout)
+                self.rows[operator.id] = Rows(operator, reservoir, Slab("<u8", self._words))
+                continue
+            rows.operator = operator
+            if rows.reservoir is not None:
+                rows.reservoir.widen(layout)
 
     def sweep_strings(self) -> None:
         """Forget texts that no row and no record refers to, once there are many."""
@@ -97,7 +86,7 @@ class SamplerState:
             live = [refs for table in self.features.values() for refs in table.references()]
             for rows in self.rows.values():
                 if rows.reservoir is not None:
-                    live += rows.reservoir.rows.references(self.layout(rows.operator))
+                    live += rows.reservoir.rows.references(self.catalog.layout(rows.operator))
             self.strings.sweep(live)
 
     # Commit -----------------------------------------------------------------------------------------------------------------
@@ -136,8 +125,7 @@ class SamplerState:
             for vertex, mask in zip(ids, subscribers, strict=True):
                 puts[element_key(ROWS, rows.operator.id, vertex)] = encode_row(0, 0, mask, b"", ())
             return
-        table, offsets = rows.reservoir.rows, self.layout(rows.operator).string_offsets
-        counts = table.counts[table.row_of[vertices]] if len(table.row_of) else vertices
+        table, offsets = rows.reservoir.rows, self.catalog.layout(rows.operator).string_offsets
         for vertex, mask, packed in zip(ids, subscribers, rows.reservoir.packed(vertices), strict=True):
             count = len(packed) // (SLOT.itemsize + table.width)
             strings: list[bytes] = []
@@ -147,10 +135,9 @@ class SamplerState:
                 (payload,), strings = self.strings.export([(payload, offsets)])
                 packed = packed[:split] + payload.tobytes()
             puts[element_key(ROWS, rows.operator.id, vertex)] = encode_row(count, table.width, mask, packed, strings)
-        assert len(counts) == len(ids)
 
     def _put_features(self, vtype: int, vertices: Int32s, puts: dict[bytes, bytes]) -> None:
-        table, offsets = self.features[vtype], self.layouts.vertex[vtype].string_offsets
+        table, offsets = self.features[vtype], self.catalog.layouts.vertex[vtype].string_offsets
         ids, timestamps = self.vertices[vtype].ids[vertices].tolist(), table.timestamps[vertices].tolist()
         payload = table.payload[vertices]
         for i, (vertex, timestamp) in enumerate(zip(ids, timestamps, strict=True)):
@@ -184,7 +171,7 @@ class SamplerState:
         for key, value in store.scan(FEATURES):
             vtype, vertex = read_element_key(key)
             timestamp, payload, strings = decode_feature(value)
-            self.strings.adopt(payload[None, :], self.layouts.vertex[vtype].string_offsets, strings)
+            self.strings.adopt(payload[None, :], self.catalog.layouts.vertex[vtype].string_offsets, strings)
             row = int(self.vertices[vtype].intern(np.array([vertex], np.int64))[0])
             self.features[vtype].put(row, timestamp, payload)
 
@@ -195,5 +182,5 @@ class SamplerState:
             row = int(self.vertices[rows.operator.vtype].intern(np.array([vertex], np.int64))[0])
             rows.subscribers.reserve(row + 1)[row] = stored.subscribers
             if rows.reservoir is not None and len(stored.slots):
-                self.strings.adopt(stored.payload, self.layout(rows.operator).string_offsets, stored.strings)
+                self.strings.adopt(stored.payload, self.catalog.layout(rows.operator).string_offsets, stored.strings)
                 rows.reservoir.restore(row, stored.slots, stored.payload)

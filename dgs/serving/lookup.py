@@ -119,7 +119,7 @@ class Lookup:
     def _vertices(self, vtype: int, covers: list[tuple[Rows, Int32s]]) -> Vertices:
         members = self._members[vtype]
         rows = members.rows[: members.used]
-        layout = self._state.layouts.vertex[vtype]
+        layout = self._state.catalog.layouts.vertex[vtype]
         ids: Int64s = self._state.vertices[vtype].ids[rows]
         known: Int8s = np.full(len(rows), NOT_LOOKED_FOR, np.int8)
         timestamps: Int64s = np.zeros(len(rows), np.int64)

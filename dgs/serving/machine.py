@@ -209,7 +209,7 @@ class ServingMachine:
     def _edge_blocks(
         self, rows: Rows, table: RowTable, own: Blocks, items: Int32s, vertices: Int32s, fed: Int32s, used: int
     ) -> Deltas:
-        layout = self.state.layout(rows.operator)
+        layout = self.state.catalog.layout(rows.operator)
         additions = own.additions
         payload = own.payload.reshape(len(additions), -1) if len(additions) else np.zeros((0, table.width), np.uint8)
         self.state.strings.adopt(payload, layout.string_offsets, own.strings)
@@ -266,7 +266,7 @@ class ServingMachine:
     def _vertex_blocks(self, rows: Rows, own: Blocks, vertices: Int32s, fed: Int32s) -> None:
         records = rows.records
         assert records is not None
-        layout, additions = self.state.layout(rows.operator), own.additions
+        layout, additions = self.state.catalog.layout(rows.operator), own.additions
         payload = own.payload.reshape(len(additions), -1) if len(additions) else np.zeros((0, layout.width), np.uint8)
         self.state.strings.adopt(payload, layout.string_offsets, own.strings)
         self.ignored += apply_vertex_blocks(

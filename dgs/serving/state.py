@@ -4,13 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from dgs.core.control import DIMENSION, INSTALL, ControlItem
+from dgs.core.catalog import Catalog
+from dgs.core.control import ControlItem
 from dgs.core.deployment import Deployment
 from dgs.core.features import FeatureTable
 from dgs.core.kernels.index import owned_by
-from dgs.core.layout import Dimension, Layout, Layouts
-from dgs.core.operators import Operator, OperatorSet
-from dgs.core.query import read_query
+from dgs.core.operators import Operator
 from dgs.core.rows import RowTable
 from dgs.core.slab import Slab
 from dgs.core.strings import StringTable
@@ -84,15 +83,10 @@ class ServingState:
         self.watermarks: list[int | None] = [None] * deployment.partitions
         self.control = 0
         self.marks: dict[tuple[int, int], set[int]] = {}
-        self.layouts = Layouts(deployment.schema)
-        self.operators = OperatorSet()
+        self.catalog = Catalog.empty(deployment.schema)
         self.strings = StringTable()
         self.vertices = {vtype: VertexIndex() for vtype in deployment.schema.vertex_types}
         self.rows: dict[int, Rows] = {}
-
-    def layout(self, operator: Operator) -> Layout:
-        """Return the layout of what an operator samples."""
-        return self.layouts.vertex[operator.vtype] if operator.etype is None else self.layouts.edge[operator.etype]
 
     def fed(self, operator: Operator, ids: Int64s) -> Int32s:
         """Return 1 for vertices whose rows are sent without asking: possible seeds of this partition."""
@@ -102,32 +96,26 @@ class ServingState:
         return fed
 
     def take_control(self, item: ControlItem) -> None:
-        """Change schema-like state by a control item: dimensions and queries."""
-        if item.kind == DIMENSION:
-            body = item.body
-            self.layouts = self.layouts.confirmed(Dimension(body["kind"], body["type"], body["attribute"], body["dim"]))
-            for rows in self.rows.values():
-                if rows.table is not None:
-                    rows.table.widen(self.layout(rows.operator).width)
-                if rows.records is not None:
-                    rows.records.widen(self.layout(rows.operator))
-        elif item.kind == INSTALL:
-            plan = read_query(item.body["plan"], self.deployment.schema)
-            self.operators = self.operators.install(item.body["name"], plan, self.deployment.schema)
-            for operator in self.operators.operators:
-                if operator.id in self.rows:
-                    self.rows[operator.id].operator = operator
-                    continue
-                layout = self.layout(operator)
+        """Change the catalog by a control item; widen tables and make those of new operators."""
+        self.catalog = self.catalog.taken(item)
+        for operator in self.catalog.operators.operators:
+            rows, layout = self.rows.get(operator.id), self.catalog.layout(operator)
+            if rows is None:
                 table = None if operator.etype is None else RowTable(operator.fanout, layout.width)
                 records = FeatureTable(layout) if operator.etype is None else None
                 self.rows[operator.id] = Rows(operator, table, records)
+                continue
+            rows.operator = operator
+            if rows.table is not None:
+                rows.table.widen(layout.width)
+            if rows.records is not None:
+                rows.records.widen(layout)
 
     def sweep_strings(self) -> None:
         """Forget texts that no row refers to, once there are many."""
         if self.strings.wants_sweep:
             live = []
             for rows in self.rows.values():
-                live += rows.table.references(self.layout(rows.operator)) if rows.table is not None else []
+                live += rows.table.references(self.catalog.layout(rows.operator)) if rows.table is not None else []
                 live += rows.records.references() if rows.records is not None else []
             self.strings.sweep(live)

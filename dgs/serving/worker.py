@@ -92,12 +92,12 @@ class ServingWorker:
     @property
     def layouts(self) -> Layouts:
         """Layouts of what ego-graphs hold."""
-        return self.machine.state.layouts
+        return self.machine.state.catalog.layouts
 
     @property
     def queries(self) -> OperatorSet:
         """Queries that this partition serves."""
-        return self.machine.state.operators
+        return self.machine.state.catalog.operators
 
     async def _loop(self) -> None:
         end = await self._bus.end(SAMPLES, self._partition)

@@ -18,7 +18,7 @@ class Batch:
 
 
 class Store(Protocol):
-    """A key-value store whose batches are atomic. Keys sort as bytes."""
+    """A key-value store whose batches are atomic. Keys begin with a letter and sort as bytes."""
 
     def write(self, batch: Batch) -> None:
         """Write a batch, all of it or nothing, so that it survives the death of the process."""

@@ -16,6 +16,8 @@ from dgs.store.base import Batch
 
 _COMMITTED = b"\x00committed"
 """Stands before all other keys: 8 bytes of position, then the meta."""
+_FIRST = _COMMITTED + b"\x00"
+"""The least key that is not _COMMITTED; keys of the state begin with a letter."""
 _WRITE_BUFFER_BYTES = 64 << 20
 
 
@@ -33,7 +35,10 @@ class RocksStore:
         try:
             self._db = Rdict(str(path), options, access_type=AccessType.read_write())
         except Exception as e:  # rocksdict raises bare exceptions
-            raise StateError(f"{path} cannot be opened as state of a sampler partition: {e}") from e
+            raise StateError(
+                f"{path} cannot be opened as state of a sampler partition: {e}; if another process works on this partition, "
+                "stop it first; if the files are damaged, remove the folder, and the state is rebuilt from the log's start"
+            ) from e
 
     def write(self, batch: Batch) -> None:
         """See `Store.write`."""
@@ -52,7 +57,7 @@ class RocksStore:
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """See `Store.scan`."""
         iterator = self._db.iter(ReadOptions())
-        iterator.seek(prefix)
+        iterator.seek(max(prefix, _FIRST))
         while iterator.valid():
             key = iterator.key()
             if not key.startswith(prefix):

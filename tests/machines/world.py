@@ -269,14 +269,14 @@ class World:
     def answer(self, seed: int) -> Expected:
         """Return a seed's ego-graph as plain values."""
         machine = self.servings[partition_of(seed, self.deployment.serving_partitions)].machine
-        query = machine.state.operators.query(0)
+        query = machine.state.catalog.operators.query(0)
         assert query is not None
-        return plain(Lookup(machine.state).ego_graph(query, seed), machine.state.layouts)
+        return plain(Lookup(machine.state).ego_graph(query, seed), machine.state.catalog.layouts)
 
     def check_answers(self, seeds: Sequence[int], oracle: Oracle | None = None) -> None:
         """Every seed's answer is the oracle's."""
         oracle = oracle or self.oracle()
-        query = self.samplers[0].machine.state.operators.query(0)
+        query = self.samplers[0].machine.state.catalog.operators.query(0)
         assert query is not None
         for seed in seeds:
             got, want = self.answer(seed), oracle.ego_graph(query, seed)
@@ -318,7 +318,7 @@ class World:
             if at <= position:
                 raw.tell(oracle)
         machine = self.servings[s].machine
-        query = machine.state.operators.query(0)
+        query = machine.state.catalog.operators.query(0)
         if query is None:
             return
         source = query.plan.source.id
@@ -326,7 +326,7 @@ class World:
         for v in vertices:
             if partition_of(v, self.deployment.serving_partitions) != s:
                 continue
-            got = plain(Lookup(machine.state).ego_graph(query, v), machine.state.layouts)
+            got = plain(Lookup(machine.state).ego_graph(query, v), machine.state.catalog.layouts)
             for node in query.plan.nodes:
                 if source in node.upstreams and node.etype is not None:
                     row, want = got.rows[node.id].get(v, []), oracle.row(node, v)
