@@ -19,8 +19,9 @@ import uvicorn
 import uvloop
 
 from dgs.bus import open_bus
-from dgs.bus.base import Bus
+from dgs.bus.base import RECORDS, SAMPLES, Bus
 from dgs.bus.dead_letters import DeadLetterFile
+from dgs.bus.topics import ensure_topics
 from dgs.config import Settings
 from dgs.core.deployment import Deployment
 from dgs.core.errors import CodecError, DgsError, StateError
@@ -264,6 +265,7 @@ async def _samplers(
 
         await asyncio.to_thread(warm_kernels)
         bus = shared_bus or await _opened_bus(bus_url(settings, directory), settings, stack)
+        await ensure_topics(bus, deployment)
         async with asyncio.TaskGroup() as tasks:
             for p in partitions:
                 tasks.create_task(_keep_sampling(settings, directory, deployment, PartitionIndex(p), bus))
@@ -281,7 +283,7 @@ async def _keep_sampling(
         began = time.monotonic()
         store = RocksStore(directory.sampler(partition))
         try:
-            await SamplerWorker(
+            worker = SamplerWorker(
                 deployment,
                 partition,
                 bus,
@@ -289,9 +291,14 @@ async def _keep_sampling(
                 clock=time.monotonic,
                 commit_interval_s=settings.commit_interval_ms / 1000,
                 dead_letters=DeadLetterFile(directory.dead_letters / f"sampler-{partition}.jsonl"),
-            ).run()
+            )
+            # As a task of its own, so that below a failure can be told from one that hides a cancellation of the same moment.
+            await asyncio.create_task(worker.run())
             return
         except Exception as e:
+            this = asyncio.current_task()
+            if this is not None and this.cancelling():
+                raise asyncio.CancelledError from e
             cause = _root_cause(e) if isinstance(e, ExceptionGroup) else e
             if isinstance(cause, StateError | CodecError):
                 raise cause from None

@@ -33,8 +33,14 @@ class Bus(Protocol):
     the order in which they were awaited. Entries of different writers interleave between appends, never within one.
     """
 
-    async def ensure(self, topic: str, partitions: int) -> None:
-        """Make the topic with that many partitions, or check that it has exactly that many (StateError otherwise)."""
+    async def ensure(self, topic: str, partitions: int, log_id: str = "") -> None:
+        """Make the topic with that many partitions for the deployment of that log id, or check that it is just so.
+
+        Without a log id (of those who only append) its owner is not checked.
+
+        Raises:
+            StateError: it has another number of partitions, or belongs to another deployment.
+        """
 
     async def append(self, topic: str, partition: PartitionIndex, entries: Sequence[bytes]) -> Position:
         """Append entries; return the position just after the last one, once all of them are durable as far as the settings promise.

@@ -65,8 +65,8 @@ class LocalBus:
         self._polling = False
         self._closed = False
 
-    async def ensure(self, topic: str, partitions: int) -> None:
-        """Make the topic with that many partitions (at least one: InputError), or StateError if it has another number."""
+    async def ensure(self, topic: str, partitions: int, log_id: str = "") -> None:
+        """See `Bus.ensure`; at least one partition, else InputError."""
         self._check_open()
         if partitions < 1:
             raise InputError(f"topic {topic} needs at least one partition, not {partitions}")
@@ -74,7 +74,7 @@ class LocalBus:
         directory.mkdir(parents=True, exist_ok=True)
         if not (directory / _TOPIC_FILE).exists():
             with tempfile.NamedTemporaryFile("w", dir=directory) as draft:
-                json.dump({"format": _FORMAT, "partitions": partitions}, draft)
+                json.dump({"format": _FORMAT, "partitions": partitions, "log_id": log_id}, draft)
                 draft.flush()
                 os.fsync(draft.fileno())
                 with suppress(FileExistsError):
@@ -85,6 +85,12 @@ class LocalBus:
             raise StateError(
                 f"topic {topic} in {self._root} has {count} partitions, not {partitions}; their number is fixed when a data"
                 " directory is made: use the old number, or rebuild into a new directory with `dgs rebuild`"
+            )
+        owner = json.loads((directory / _TOPIC_FILE).read_text()).get("log_id", "")
+        if owner != log_id and owner and log_id:
+            raise StateError(
+                f"topic {topic} in {self._root} belongs to another deployment ({owner}, not {log_id}): give each data directory a"
+                " bus of its own"
             )
         for index in range(partitions):
             (directory / str(index)).mkdir(exist_ok=True)

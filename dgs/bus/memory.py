@@ -68,15 +68,19 @@ class MemoryBus:
     """See `dgs.bus.base.Bus`. One event loop; every instance is a world of its own."""
 
     def __init__(self) -> None:
+        self._owners: dict[str, str] = {}
         self._topics: dict[str, list[_Log]] = {}
         self._closed = False
 
-    async def ensure(self, topic: str, partitions: int) -> None:
-        """Make the topic with that many partitions (at least one: InputError), or StateError if it has another number."""
+    async def ensure(self, topic: str, partitions: int, log_id: str = "") -> None:
+        """See `Bus.ensure`; at least one partition, else InputError."""
         self._check_open()
         if partitions < 1:
             raise InputError(f"topic {topic} needs at least one partition, not {partitions}")
         logs = self._topics.setdefault(topic, [_Log(f"{topic}/{index}") for index in range(partitions)])
+        owner = self._owners.setdefault(topic, log_id)
+        if owner != log_id and owner and log_id:
+            raise StateError(f"topic {topic} belongs to another deployment ({owner}, not {log_id})")
         if len(logs) != partitions:
             raise StateError(f"topic {topic} has {len(logs)} partitions, not {partitions}; their number is fixed")
 

@@ -1,7 +1,8 @@
 """The sending end of a machine's channels: appends entries in the order of their numbers, and knows what was acknowledged.
 
 One append a destination is under way at a time, and an append that fails is made again with the same entries before anything later,
-so a channel never has a gap. Sampler and serving workers put entries in; nobody waits for a slow log but by `settled`.
+so a channel never has a gap. Sampler and serving workers put entries in and go on; they wait for a slow log in `settled` and
+`room` only.
 """
 
 import asyncio
@@ -29,7 +30,7 @@ class Outbox:
 
     Attributes:
         acknowledged: per destination, the last number that stands in the log.
-        waiting: entries that were put and are not acknowledged.
+        waiting_bytes: of entries that were put and are not acknowledged.
     """
 
     def __init__(self, bus: Bus, topic: str, partitions: int, sent: Sequence[int]) -> None:
@@ -39,24 +40,24 @@ class Outbox:
         self._filled = [asyncio.Event() for _ in range(partitions)]
         self._progress = asyncio.Condition()
         self.acknowledged = list(sent)
-        self.waiting = 0
+        self.waiting_bytes = 0
 
     def put(self, destination: int, last: int, data: bytes) -> None:
         """Send an entry; `last` is the number of the last item on the channel up to and with this entry."""
         self._queues[destination].append(_Pending(last, data))
         self._filled[destination].set()
-        self.waiting += 1
+        self.waiting_bytes += len(data)
 
     async def settled(self, numbers: Sequence[int]) -> None:
         """Wait until every channel is acknowledged up to its number."""
         async with self._progress:
             await self._progress.wait_for(lambda: all(a >= n for a, n in zip(self.acknowledged, numbers, strict=True)))
 
-    async def room(self, most: int) -> None:
-        """Wait until no more than `most` entries are not acknowledged, so that memory stays bounded while the bus is away."""
-        if self.waiting > most:
+    async def room(self, bytes_most: int) -> None:
+        """Wait until no more than that is not acknowledged, so that memory stays bounded while the bus is away."""
+        if self.waiting_bytes > bytes_most:
             async with self._progress:
-                await self._progress.wait_for(lambda: self.waiting <= most)
+                await self._progress.wait_for(lambda: self.waiting_bytes <= bytes_most)
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -74,7 +75,7 @@ class Outbox:
                 await self._append(destination, [e.data for e in entries])
                 async with self._progress:
                     self.acknowledged[destination] = entries[-1].last
-                    self.waiting -= len(entries)
+                    self.waiting_bytes -= sum(len(e.data) for e in entries)
                     self._progress.notify_all()
 
     async def _append(self, destination: int, entries: list[bytes]) -> None:
@@ -87,3 +88,21 @@ class Outbox:
                 log.warning("append to %s/%d failed, trying again in %.2f s: %s", self._topic, destination, pause, e)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _RETRY_MOST_S)
+
+
+class GapReport:
+    """Says in the log that a channel of a partition waits for items that are missing: at the first, and at every doubling."""
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._told = 0
+
+    def tell(self, gaps: int) -> None:
+        """Take note of how many items had to be ignored so far."""
+        if gaps > 2 * self._told:
+            self._told = gaps
+            log.error(
+                "%s: %d items ignored, as one before them is missing and awaited; if this repeats, the log has lost entries",
+                self._where,
+                gaps,
+            )

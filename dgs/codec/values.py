@@ -88,6 +88,19 @@ def decode_payload(value: bytes) -> tuple[Bytes, list[bytes]]:
     return data[_PAYLOAD.size : end], decode_strings(data[end:])
 
 
+def decode_payloads(values: Sequence[bytes]) -> Bytes:
+    """Return payloads of one width and without strings, as most are: uint8 [n, width].
+
+    Raises:
+        CodecError: lengths that do not fit.
+    """
+    data = np.frombuffer(bytearray(b"".join(values)), np.uint8).reshape(len(values), -1)
+    widths = np.ascontiguousarray(data[:, : _PAYLOAD.size]).view("<u4")
+    if np.any(widths != data.shape[1] - _PAYLOAD.size):
+        raise CodecError(f"stored edges of {data.shape[1]} bytes are damaged: their heads promise another length")
+    return np.ascontiguousarray(data[:, _PAYLOAD.size :])
+
+
 def _head(head: struct.Struct, value: bytes, what: str) -> tuple[Any, ...]:
     if len(value) < head.size:
         raise CodecError(f"a stored {what} of {len(value)} bytes is damaged: it has no head")

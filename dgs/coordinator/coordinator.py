@@ -12,7 +12,8 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
-from dgs.bus.base import RECORDS, SAMPLES, Bus
+from dgs.bus.base import RECORDS, Bus
+from dgs.bus.topics import ensure_topics
 from dgs.codec.entries import encode_control
 from dgs.coordinator.barriers import BarrierState, BarrierView, complete_round, set_barrier, view
 from dgs.coordinator.dimensions import propose
@@ -81,8 +82,7 @@ class Coordinator:
             raise StateError(
                 f"{self._file.path} holds a query that this program refuses: {e}; start the dgs that wrote it"
             ) from None
-        await self._bus.ensure(RECORDS, self.deployment.partitions)
-        await self._bus.ensure(SAMPLES, self.deployment.serving_partitions)
+        await ensure_topics(self._bus, self.deployment)
         self._retrying = asyncio.create_task(self._retry())
         try:
             async with self._ordering:

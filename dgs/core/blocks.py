@@ -69,6 +69,27 @@ class Blocks:
     def __len__(self) -> int:
         return len(self.heads)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all columns."""
+        return self.heads.nbytes + self.additions.nbytes + self.removals.nbytes + self.payload.nbytes
+
+    def pieces(self, bytes_most: int) -> "list[Blocks]":
+        """Return the same blocks, in order, in pieces of that many bytes at most, but at least one block."""
+        if self.nbytes <= bytes_most:
+            return [self]
+        heads = self.heads
+        sizes = BLOCK.itemsize + heads["payload_bytes"].astype(np.int64)
+        sizes += heads["added"].astype(np.int64) * SLOT.itemsize + heads["removed"].astype(np.int64) * 2
+        ends = np.cumsum(sizes)
+        pieces, start = [], 0
+        while start < len(heads):
+            limit = int(ends[start] - sizes[start]) + bytes_most
+            end = max(start + 1, int(np.searchsorted(ends, limit, side="right")))
+            pieces.append(self.take(np.arange(start, end)))
+            start = end
+        return pieces
+
     def take(self, which: Int64s) -> "Blocks":
         """Return the blocks at these indices, in this order."""
         heads = self.heads[which]

@@ -5,8 +5,8 @@ import numpy as np
 from dgs.core.blocks import BLOCK, DELTA, SLOT, WHOLE, Blocks
 from dgs.core.kernels.features import offer_features
 from dgs.core.layout import Layout
-from dgs.core.rows import references
 from dgs.core.slab import Slab
+from dgs.core.strings import read_references
 from dgs.core.types import Bytes, Int32s, Int64s, UInt64s
 
 
@@ -84,5 +84,6 @@ class FeatureTable:
         self.layout = layout
 
     def references(self) -> list[UInt64s]:
-        """Return the string references of all known vertices."""
-        return references(self.payload[: len(self.known)][self.known[: len(self.payload)] != 0], self.layout)
+        """Return the string references of all known vertices, an array for each string attribute."""
+        n = min(len(self.known), len(self.payload))
+        return [read_references(self.payload[:n], at)[self.known[:n] != 0] for at in self.layout.string_offsets]

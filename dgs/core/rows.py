@@ -5,6 +5,7 @@ import numpy as np
 from dgs.core.blocks import SLOT
 from dgs.core.layout import Layout
 from dgs.core.slab import Slab
+from dgs.core.strings import read_references
 from dgs.core.types import Bytes, Int32s, Records, UInt64s
 
 USED, FREE = 0, 1
@@ -76,18 +77,12 @@ class RowTable:
         self._payload, self.width = wide, width
 
     def references(self, layout: Layout) -> list[UInt64s]:
-        """Return the string references of all filled slots."""
+        """Return the string references of all filled slots, an array for each string attribute."""
         used = int(self.cursors[USED])
-        filled = np.arange(self.fanout)[None, :] < self._counts.array[:used, None]
-        payload = self._payload.array[: used * self.fanout][filled.ravel()]
-        return references(payload, layout)
+        filled = (np.arange(self.fanout)[None, :] < self._counts.array[:used, None]).ravel()
+        return [read_references(self._payload.array[: used * self.fanout], at)[filled] for at in layout.string_offsets]
 
     @property
     def nbytes(self) -> int:
         """Bytes of address space taken."""
         return sum(s.nbytes for s in (self._row_of, self._counts, self._slots, self._payload, self._free))
-
-
-def references(payload: Bytes, layout: Layout) -> list[UInt64s]:
-    """Return the string references in payloads, an array for each string attribute."""
-    return [np.ascontiguousarray(payload[:, at : at + 8]).view(np.uint64)[:, 0] for at in layout.string_offsets]

@@ -53,7 +53,7 @@ class StringTable:
         known = np.array([0, *(self.intern(s) for s in strings)], np.uint64)
         for offset in offsets:
             if offset < payload.shape[1]:
-                _set(payload, offset, known[_get(payload, offset)])
+                _set(payload, offset, known[read_references(payload, offset)])
 
     def export(self, parts: Sequence[tuple[Bytes, Sequence[int]]]) -> tuple[list[Bytes], list[bytes]]:
         """Return payloads whose references index the returned strings from 1 on; the reverse of `adopt`.
@@ -66,7 +66,7 @@ class StringTable:
         used: set[int] = set()
         for payload, offsets in parts:
             for offset in offsets if len(payload) else ():
-                used.update(_get(payload, offset).tolist())
+                used.update(read_references(payload, offset).tolist())
         used.discard(0)
         if not used:
             return [payload for payload, _ in parts], []
@@ -77,7 +77,7 @@ class StringTable:
             if offsets and len(payload):
                 payload = payload.copy()
                 for offset in offsets:
-                    own = _get(payload, offset)
+                    own = read_references(payload, offset)
                     places = by_reference[np.searchsorted(references[by_reference], own) % len(references)]
                     _set(payload, offset, np.where(own > 0, places + 1, 0).astype(np.uint64))
             exported.append(payload)
@@ -101,7 +101,8 @@ class StringTable:
         self._sweep_at = max(1024, 2 * len(self))
 
 
-def _get(payload: Bytes, offset: int) -> UInt64s:
+def read_references(payload: Bytes, offset: int) -> UInt64s:
+    """Return the references that stand at an offset of payloads (uint8 [n, width]): uint64 [n]."""
     references: UInt64s = np.ascontiguousarray(payload[:, offset : offset + 8]).view(np.uint64)[:, 0]
     return references
 

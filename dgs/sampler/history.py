@@ -6,12 +6,12 @@ Edges live in the store; those of entries that are not committed yet stand in me
 import numpy as np
 
 from dgs.codec.keys import HISTORY_BYTES, PREFIX_BYTES, history_keys, history_prefix, read_history_keys
-from dgs.codec.values import decode_payload, encode_payloads
+from dgs.codec.values import decode_payload, decode_payloads, encode_payloads
 from dgs.core.layout import Layout
 from dgs.core.records import EdgeRecords
 from dgs.core.reservoir import EdgeColumns
 from dgs.core.strings import StringTable
-from dgs.core.types import Int32s
+from dgs.core.types import Bytes, Int32s
 from dgs.store.base import Store
 
 
@@ -48,12 +48,19 @@ class History:
         found.update(self._frozen.get(prefix, {}))
         found.update(self._active.get(prefix, {}))
         timestamps, dst_types, dst = read_history_keys([prefix + suffix for suffix in found])
-        payload = np.zeros((len(found), layout.width), np.uint8)
-        for row, value in zip(payload, found.values(), strict=True):
+        payload = self._payloads(list(found.values()), layout)
+        return EdgeColumns(np.full(len(found), src, np.int64), dst, timestamps, payload), dst_types
+
+    def _payloads(self, values: list[bytes], layout: Layout) -> Bytes:
+        sizes = set(map(len, values))
+        if not layout.string_offsets and len(sizes) == 1:
+            return layout.widen(decode_payloads(values))
+        payload = np.zeros((len(values), layout.width), np.uint8)
+        for row, value in zip(payload, values, strict=True):
             stored, strings = decode_payload(value)
             self._strings.adopt(stored[None, :], layout.string_offsets, strings)
             row[: len(stored)] = stored
-        return EdgeColumns(np.full(len(found), src, np.int64), dst, timestamps, payload), dst_types
+        return payload
 
     def freeze(self) -> dict[bytes, bytes]:
         """Return everything since the last freeze as keys and values to commit; it stays readable until `committed`."""

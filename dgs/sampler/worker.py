@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from dgs.bus.base import RECORDS, SAMPLES, Bus, Entry
 from dgs.bus.dead_letters import DeadEntry, DeadLetters
-from dgs.bus.outbox import Outbox
+from dgs.bus.outbox import GapReport, Outbox
 from dgs.codec.entries import BlockPack, Note, decode_entry, encode_blocks
 from dgs.core.blocks import Blocks
 from dgs.core.deployment import Deployment
@@ -25,14 +25,14 @@ log = logging.getLogger(__name__)
 READ_BYTES = 1 << 20
 """Of the log at a time."""
 PACK_BYTES = 1 << 18
-"""A pack of blocks is cut when it has grown beyond this."""
+"""An entry of blocks is no larger, unless one block is."""
 NOTE_INTERVAL_S = 0.1
 """Every serving partition hears at least this often while input moves."""
 NOTE_PAUSE_S = 0.01
 """When input pauses, this long after the last notes those that lag hear of the end."""
 IDLE_WAIT_S = 60.0
 """With nothing to do, wake up this often."""
-UNSENT_ENTRIES_MOST = 256
+UNSENT_BYTES_MOST = 32 << 20
 
 
 class SamplerWorker:
@@ -64,6 +64,7 @@ class SamplerWorker:
         self._noted = [Position(-1)] * deployment.serving_partitions
         self._noted_at = self._cut_at = clock()
         self._committing = False
+        self._gaps = GapReport(f"{RECORDS}/{partition}")
 
     async def run(self) -> None:
         """Work until cancelled.
@@ -101,7 +102,7 @@ class SamplerWorker:
             ):
                 self._committing, self._cut_at = True, self._clock()
                 group.create_task(self._commit())
-            await self._outbox.room(UNSENT_ENTRIES_MOST)
+            await self._outbox.room(UNSENT_BYTES_MOST)
             await asyncio.sleep(0)
 
     def _wait_s(self) -> float:
@@ -109,7 +110,7 @@ class SamplerWorker:
         now, due = self._clock(), IDLE_WAIT_S
         if min(self._noted) != self.machine.state.position:
             due = self._noted_at + NOTE_PAUSE_S - now
-        if self.machine.state.position != self._committed:
+        if self.machine.state.position != self._committed and not self._committing:
             due = min(due, self._cut_at + self._commit_interval_s - now)
         return max(due, 0.001)
 
@@ -117,14 +118,13 @@ class SamplerWorker:
         try:
             emissions = self.machine.apply(decode_entry(entry.data), entry.next)
         except CodecError as e:
-            self.machine.state.position = entry.next
             self._dead_letters(DeadEntry(RECORDS, self._partition, entry, str(e)))
             log.error("%s/%d: entry at position %d passed over: %s", RECORDS, self._partition, entry.position, e)
             return
         for emission in emissions:
-            blocks = emission.blocks
             self._packs[emission.destination].append(emission)
-            self._pack_bytes += blocks.heads.nbytes + blocks.additions.nbytes + blocks.payload.nbytes
+            self._pack_bytes += emission.blocks.nbytes
+        self._gaps.tell(self.machine.gaps)
 
     def _flush(self) -> None:
         """Send what was emitted so far, with a note of how far that is."""
@@ -153,10 +153,14 @@ class SamplerWorker:
         return Note(state.position, state.sent[destination], state.watermark)
 
     def _send(self, destination: int, emissions: list[Emission], note: Note | None) -> None:
-        blocks = Blocks.concat([e.blocks for e in emissions])
+        """Send items as entries of bounded size; the note, which is about all of them, goes with the last."""
         first = emissions[0].first if emissions else self.machine.state.sent[destination] + 1
-        pack = BlockPack(self._deployment.generation, self._partition, first, blocks, note)
-        self._outbox.put(destination, first + len(blocks) - 1, encode_blocks(pack))
+        pieces = Blocks.concat([e.blocks for e in emissions]).pieces(PACK_BYTES)
+        for piece in pieces:
+            own_note = note if piece is pieces[-1] else None
+            pack = BlockPack(self._deployment.generation, self._partition, first, piece, own_note)
+            first += len(piece)
+            self._outbox.put(destination, first - 1, encode_blocks(pack))
 
     async def _commit(self) -> None:
         batch, numbers = self.machine.cut(), list(self.machine.state.sent)  # 1

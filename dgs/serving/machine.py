@@ -12,13 +12,13 @@ import numpy as np
 from dgs.codec.entries import BlockPack, LogEntry, read_control_json
 from dgs.core.blocks import CONTROL, MARK, SLOT, WHOLE, Blocks
 from dgs.core.deployment import Deployment
-from dgs.core.errors import CodecError, DivergedError
+from dgs.core.errors import CodecError, DivergedError, StateError
 from dgs.core.kernels.replica import NONE, account, apply_edge_blocks, apply_vertex_blocks, release
+from dgs.core.layout import Layout
 from dgs.core.partition import partitions_of
 from dgs.core.requests import PING, REQUEST, SUBSCRIBE, UNSUBSCRIBE
 from dgs.core.rows import RowTable
-from dgs.core.slab import Slab
-from dgs.core.types import Int8s, Int32s, Int64s, PartitionIndex, Records
+from dgs.core.types import Bytes, Int8s, Int32s, Int64s, PartitionIndex, Records
 from dgs.serving.state import Rows, ServingState
 
 
@@ -70,15 +70,14 @@ class ServingMachine:
         self.gaps = 0
         self.ignored = 0
         self.answered = [0] * deployment.partitions
-        self._delta_rows, self._delta_types = Slab("<i4"), Slab("<i4")
-        self._delta_signs, self._delta_items = Slab("i1"), Slab("<i4")
 
     def apply(self, entry: LogEntry) -> Effects:
         """Apply an entry.
 
         Raises:
             CodecError: the entry does not belong here; nothing was applied.
-            DivergedError: a row is not what the sampler says that it is. The state must not be used any more.
+            StateError: the log is not this deployment's, or (DivergedError) a row is not what the sampler says that it is. The
+                state must not be used any more.
         """
         if not isinstance(entry, BlockPack):
             raise CodecError("only blocks belong into sample-batches")
@@ -166,33 +165,21 @@ class ServingMachine:
         answered in a later entry, and rows are dropped between runs. So the order between operators does not show.
         """
         deltas: dict[int, Deltas] = {}
-        used = 0
-        self._reserve_deltas(blocks)
         operators = np.unique(blocks.heads["operator"])
         for number in operators.tolist():
             rows = self.state.rows.get(number)
             if rows is None:
-                raise CodecError(f"blocks of operator {number}, which no query has")
+                raise StateError(f"the log has blocks of operator {number}, which no query has: it belongs to another deployment")
             which = np.flatnonzero(blocks.heads["operator"] == number) if len(operators) > 1 else np.arange(len(blocks))
             own = blocks.take(which) if len(operators) > 1 else blocks
             ids = np.ascontiguousarray(own.heads["vertex"])
             fed = self.state.fed(rows.operator, ids)
             vertices = self._vertices(rows, ids, fed)
             if rows.table is not None:
-                deltas[number] = self._edge_blocks(rows, rows.table, own, which.astype(np.int32), vertices, fed, used)
-                used += len(deltas[number].rows)
+                deltas[number] = self._edge_blocks(rows, rows.table, own, which.astype(np.int32), vertices, fed)
             else:
                 self._vertex_blocks(rows, own, vertices, fed)
         self._account(deltas, effects)
-
-    def _reserve_deltas(self, blocks: Blocks) -> None:
-        most = 0
-        for rows in self.state.rows.values():
-            if rows.table is not None:
-                most = max(most, rows.table.fanout)
-        room = 2 * most * len(blocks) + len(blocks.additions)
-        for slab in (self._delta_rows, self._delta_types, self._delta_signs, self._delta_items):
-            slab.reserve(room)
 
     def _vertices(self, rows: Rows, ids: Int64s, fed: Int32s) -> Int32s:
         """Rows of the blocks' vertices; a vertex that nobody has named before gets one only if its row is fed."""
@@ -206,24 +193,18 @@ class ServingMachine:
         rows.reserve(index.used, len(ids))
         return vertices
 
-    def _edge_blocks(
-        self, rows: Rows, table: RowTable, own: Blocks, items: Int32s, vertices: Int32s, fed: Int32s, used: int
-    ) -> Deltas:
+    def _edge_blocks(self, rows: Rows, table: RowTable, own: Blocks, items: Int32s, vertices: Int32s, fed: Int32s) -> Deltas:
         layout = self.state.catalog.layout(rows.operator)
         additions = own.additions
-        payload = own.payload.reshape(len(additions), -1) if len(additions) else np.zeros((0, table.width), np.uint8)
-        self.state.strings.adopt(payload, layout.string_offsets, own.strings)
+        payload = self._payload(own, layout)
         dst_rows: Int32s = np.zeros(len(additions), np.int32)
         for dst_type in np.unique(additions["dst_type"]).tolist():
             lead = additions["dst_type"] == dst_type
             dst_rows[lead] = self.state.vertices[dst_type].intern(np.ascontiguousarray(additions["dst"][lead]))
         sizes = np.zeros(3, np.int64)
-        deltas = Deltas(
-            self._delta_rows.array[used:],
-            self._delta_types.array[used:],
-            self._delta_signs.array[used:],
-            self._delta_items.array[used:],
-        )
+        most = len(additions) + len(own) * table.fanout
+        rows_gone, types, items_of = (np.empty(most, np.int32) for _ in range(3))
+        deltas = Deltas(rows_gone, types, np.empty(most, np.int8), items_of)
         apply_edge_blocks(
             own.heads,
             items,
@@ -256,6 +237,17 @@ class ServingMachine:
         n = sizes[0]
         return Deltas(deltas.rows[:n], deltas.types[:n], deltas.signs[:n], deltas.items[:n])
 
+    def _payload(self, own: Blocks, layout: Layout) -> Bytes:
+        """Payloads of the additions, uint8 [n, width], their texts taken over; a sampler may still be at an older layout."""
+        count = len(own.additions)
+        if not count:
+            return np.zeros((0, layout.width), np.uint8)
+        payload = own.payload.reshape(count, -1)
+        if payload.shape[1] > layout.width:
+            raise self._diverged(own.heads[0])
+        self.state.strings.adopt(payload, layout.string_offsets, own.strings)
+        return payload
+
     def _diverged(self, head: Records) -> DivergedError:
         state = self.state
         return DivergedError(
@@ -267,8 +259,7 @@ class ServingMachine:
         records = rows.records
         assert records is not None
         layout, additions = self.state.catalog.layout(rows.operator), own.additions
-        payload = own.payload.reshape(len(additions), -1) if len(additions) else np.zeros((0, layout.width), np.uint8)
-        self.state.strings.adopt(payload, layout.string_offsets, own.strings)
+        payload = self._payload(own, layout)
         self.ignored += apply_vertex_blocks(
             own.heads,
             vertices,

@@ -12,7 +12,7 @@ import numpy as np
 
 from dgs.bus.base import RECORDS, SAMPLES, Bus, Entry
 from dgs.bus.dead_letters import DeadEntry, DeadLetters
-from dgs.bus.outbox import Outbox
+from dgs.bus.outbox import GapReport, Outbox
 from dgs.codec.entries import RequestPack, decode_entry, encode_requests
 from dgs.core.deployment import Deployment
 from dgs.core.egograph import EgoGraph, Reflected
@@ -27,7 +27,9 @@ log = logging.getLogger(__name__)
 
 READ_BYTES = 1 << 20
 IDLE_WAIT_S = 60.0
-UNSENT_ENTRIES_MOST = 256
+UNSENT_BYTES_MOST = 32 << 20
+PACK_REQUESTS = 4096
+"""An entry of requests holds no more."""
 
 OnRound = Callable[[PartitionIndex, RoundDone], None]
 """Told when this partition has finished a round of a barrier; after a restart it may be told again."""
@@ -63,6 +65,7 @@ class ServingWorker:
         self._outbox = Outbox(bus, RECORDS, deployment.partitions, self.machine.state.sent)
         self._waiting: dict[int, list[Emission]] = {p: [] for p in range(deployment.partitions)}
         self._position = Position(0)
+        self._gaps = GapReport(f"{SAMPLES}/{partition}")
         self.caught_up = False
 
     async def run(self) -> None:
@@ -113,7 +116,7 @@ class ServingWorker:
                     self._send_requests()
                     await asyncio.sleep(0)  # requests have their turn
                     slice_end = self._clock() + self._slice_s
-            await self._outbox.room(UNSENT_ENTRIES_MOST)
+            await self._outbox.room(UNSENT_BYTES_MOST)
 
     def _apply(self, entry: Entry) -> None:
         try:
@@ -122,6 +125,7 @@ class ServingWorker:
             self._dead_letters(DeadEntry(SAMPLES, self._partition, entry, str(e)))
             log.error("%s/%d: entry at position %d passed over: %s", SAMPLES, self._partition, entry.position, e)
             return
+        self._gaps.tell(self.machine.gaps)
         for emission in effects.emissions:
             self._waiting[emission.destination].append(emission)
         for done in effects.rounds_done:
@@ -135,6 +139,8 @@ class ServingWorker:
                 waiting[:] = [e for e in waiting if e.first + len(e.requests) > answered + 1]
             if waiting and self.caught_up:
                 first, requests = waiting[0].first, np.concatenate([e.requests for e in waiting])
-                pack = RequestPack(self._deployment.generation, self._partition, first, requests)
-                self._outbox.put(destination, first + len(requests) - 1, encode_requests(pack))
+                for at in range(0, len(requests), PACK_REQUESTS):
+                    piece = requests[at : at + PACK_REQUESTS]
+                    pack = RequestPack(self._deployment.generation, self._partition, first + at, piece)
+                    self._outbox.put(destination, first + at + len(piece) - 1, encode_requests(pack))
                 waiting.clear()

@@ -157,6 +157,14 @@ async def test_appends_without_waiting_stand_in_the_order_of_the_calls(bus: Bus)
     assert [int(entry.data) for entry in await read_all(bus)] == list(range(30))
 
 
+async def test_a_topic_belongs_to_one_log_id(bus: Bus) -> None:
+    await bus.ensure("owned", 2, "log-a")
+    await bus.ensure("owned", 2, "log-a")
+    await bus.ensure("owned", 2)  # who only appends need not know
+    with pytest.raises(StateError, match="log-a"):
+        await bus.ensure("owned", 2, "log-b")
+
+
 async def test_ensure_twice_is_fine_and_another_count_is_not(bus: Bus) -> None:
     await bus.append(TOPIC, ZERO, [b"kept"])
     await bus.ensure(TOPIC, 2)
