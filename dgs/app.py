@@ -19,7 +19,7 @@ import uvicorn
 import uvloop
 
 from dgs.bus import open_bus
-from dgs.bus.base import RECORDS, SAMPLES, Bus
+from dgs.bus.base import Bus
 from dgs.bus.dead_letters import DeadLetterFile
 from dgs.bus.topics import ensure_topics
 from dgs.config import Settings

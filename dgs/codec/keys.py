@@ -11,6 +11,7 @@ ROWS, FEATURES, HISTORY = b"r", b"f", b"h"
 """First byte: rows of operators; newest vertex records; all edges."""
 
 _KEY = struct.Struct(">cIQ")
+_ELEMENT = np.dtype([("table", "S1"), ("owner", ">u4"), ("vertex", ">u8")])
 _HISTORY_PREFIX = struct.Struct(">cIIQ")
 _SIGN = 1 << 63
 _HISTORY = np.dtype(
@@ -32,6 +33,14 @@ HISTORY_BYTES = _HISTORY.itemsize
 def element_key(table: bytes, owner: int, vertex: int) -> bytes:
     """Return the key of a row (owner: operator) or of a vertex record (owner: vertex type)."""
     return _KEY.pack(table, owner, (vertex ^ _SIGN) & (2 * _SIGN - 1))
+
+
+def element_keys(table: bytes, owner: int, vertices: Int64s) -> list[bytes]:
+    """Return `element_key` of many vertices: int64 [n]."""
+    keys = np.zeros(len(vertices), _ELEMENT)
+    keys["table"], keys["owner"], keys["vertex"] = table, owner, _flip(vertices)
+    data, size = keys.tobytes(), _ELEMENT.itemsize
+    return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 def read_element_key(key: bytes) -> tuple[int, int]:

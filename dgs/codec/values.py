@@ -10,9 +10,10 @@ import numpy as np
 from dgs.codec.frame import decode_strings, encode_strings
 from dgs.core.blocks import SLOT
 from dgs.core.errors import CodecError
-from dgs.core.types import Bytes, Records, UInt64s
+from dgs.core.types import Bytes, Int32s, Records, UInt64s
 
 _ROW = struct.Struct("<HHI")
+_ROW_DTYPE = np.dtype([("count", "<u2"), ("words", "<u2"), ("width", "<u4")])
 _FEATURE = struct.Struct("<qI")
 _PAYLOAD = struct.Struct("<I")
 
@@ -27,14 +28,23 @@ class StoredRow:
     strings: list[bytes]
 
 
-def encode_row(count: int, width: int, subscribers: UInt64s, packed: bytes, strings: Sequence[bytes]) -> bytes:
-    """Return a row; `packed` is its slots and then its payloads."""
-    head = _ROW.pack(count, len(subscribers), width) + subscribers.tobytes() + packed
-    return head + encode_strings(strings) if strings else head
+def row_heads(counts: Int32s, width: int, subscribers: UInt64s) -> Bytes:
+    """Return the heads of rows: uint8 [n, …]. A row is its head, its slots, its payloads, and the strings that these refer to.
+
+    Args:
+        counts: int32 [n], slots of each row.
+        width: bytes of a payload.
+        subscribers: uint64 [n, words].
+    """
+    n, words = subscribers.shape
+    heads = np.zeros(n, _ROW_DTYPE)
+    heads["count"], heads["words"], heads["width"] = counts, words, width
+    as_bytes = [heads.view(np.uint8).reshape(n, -1), np.ascontiguousarray(subscribers).view(np.uint8).reshape(n, -1)]
+    return np.concatenate(as_bytes, axis=1)
 
 
 def decode_row(value: bytes) -> StoredRow:
-    """Read what `encode_row` wrote.
+    """Read a row, see `row_heads`.
 
     Raises:
         CodecError: lengths that do not fit.
@@ -48,10 +58,9 @@ def decode_row(value: bytes) -> StoredRow:
     return StoredRow(subscribers, slots, payload, decode_strings(data[at:]))
 
 
-def encode_feature(timestamp: int, payload: bytes, strings: Sequence[bytes]) -> bytes:
-    """Return a vertex record."""
-    head = _FEATURE.pack(timestamp, len(payload)) + payload
-    return head + encode_strings(strings) if strings else head
+def encode_feature(timestamp: int, payload: bytes, strings: bytes) -> bytes:
+    """Return a vertex record; `strings` is what `encode_strings` gave, or nothing."""
+    return _FEATURE.pack(timestamp, len(payload)) + payload + strings
 
 
 def decode_feature(value: bytes) -> tuple[int, Bytes, list[bytes]]:

@@ -194,15 +194,20 @@ class Reservoir:
         self.rows.widen(layout.width)
         self._before_payload = Slab("u1", layout.width)
 
-    def packed(self, vertices: Int32s) -> list[bytes]:
-        """Return the filled slots and payloads of rows as bytes, for the store."""
+    def counts(self, vertices: Int32s) -> Int32s:
+        """Return how many slots the rows of vertices have: int32 [n]."""
         rows = self.rows
         rows.reserve(int(vertices.max(initial=0)) + 1, 0)
-        counts = rows.counts[rows.row_of[vertices]]
-        out = np.empty(int(counts.sum()) * (SLOT.itemsize + rows.width), np.uint8)
+        counts: Int32s = rows.counts[rows.row_of[vertices]]
+        return counts
+
+    def packed(self, vertices: Int32s, heads: Bytes) -> list[bytes]:
+        """Return head (uint8 [n, …]), filled slots and payloads of every row as bytes, for the store."""
+        rows, counts = self.rows, self.counts(vertices)
+        out = np.empty(heads.size + int(counts.sum()) * (SLOT.itemsize + rows.width), np.uint8)
         ends = np.empty(len(vertices), np.int64)
         as_bytes = rows.slots.view(np.uint8).reshape(-1, SLOT.itemsize)
-        kernels.pack_rows(vertices, rows.fanout, rows.row_of, rows.counts, as_bytes, rows.payload, out, ends)
+        kernels.pack_rows(vertices, rows.fanout, rows.row_of, rows.counts, as_bytes, rows.payload, heads, out, ends)
         data, start, parts = out.tobytes(), 0, []
         for end in ends.tolist():
             parts.append(data[start:end])

@@ -4,13 +4,15 @@ A function of the log's prefix. The machine changes it, the worker commits it; n
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from dgs.codec.entries import control_json, read_control_json
-from dgs.codec.keys import FEATURES, ROWS, element_key, read_element_key
-from dgs.codec.values import decode_feature, decode_row, encode_feature, encode_row
+from dgs.codec.frame import encode_strings
+from dgs.codec.keys import FEATURES, ROWS, element_keys, read_element_key
+from dgs.codec.values import decode_feature, decode_row, encode_feature, row_heads
 from dgs.core.blocks import SLOT
 from dgs.core.catalog import Catalog
 from dgs.core.control import ControlItem
@@ -21,7 +23,7 @@ from dgs.core.operators import Operator
 from dgs.core.reservoir import Reservoir
 from dgs.core.slab import Slab
 from dgs.core.strings import StringTable
-from dgs.core.types import Int32s, PartitionIndex, Position, UInt64s
+from dgs.core.types import Bytes, Int32s, PartitionIndex, Position, UInt64s
 from dgs.core.vertices import VertexIndex
 from dgs.sampler.history import History
 from dgs.store.base import Batch, Store
@@ -119,30 +121,35 @@ class SamplerState:
         self.history.committed()
 
     def _put_rows(self, rows: Rows, vertices: Int32s, puts: dict[bytes, bytes]) -> None:
-        ids = self.vertices[rows.operator.vtype].ids[vertices].tolist()
         subscribers: UInt64s = rows.subscribers.reserve(int(vertices.max()) + 1)[vertices]
+        keys = element_keys(ROWS, rows.operator.id, self.vertices[rows.operator.vtype].ids[vertices])
         if rows.reservoir is None:
-            for vertex, mask in zip(ids, subscribers, strict=True):
-                puts[element_key(ROWS, rows.operator.id, vertex)] = encode_row(0, 0, mask, b"", ())
+            heads = row_heads(np.zeros(len(vertices), np.int32), 0, subscribers)
+            puts.update(zip(keys, map(bytes, heads), strict=True))
             return
-        table, offsets = rows.reservoir.rows, self.catalog.layout(rows.operator).string_offsets
-        for vertex, mask, packed in zip(ids, subscribers, rows.reservoir.packed(vertices), strict=True):
-            count = len(packed) // (SLOT.itemsize + table.width)
-            strings: list[bytes] = []
-            if offsets and count:
-                split = count * SLOT.itemsize
-                payload = np.frombuffer(packed, np.uint8, offset=split).reshape(count, table.width)
-                (payload,), strings = self.strings.export([(payload, offsets)])
-                packed = packed[:split] + payload.tobytes()
-            puts[element_key(ROWS, rows.operator.id, vertex)] = encode_row(count, table.width, mask, packed, strings)
+        counts, width = rows.reservoir.counts(vertices), rows.reservoir.rows.width
+        heads = row_heads(counts, width, subscribers)
+        values = rows.reservoir.packed(vertices, heads)
+        if offsets := self.catalog.layout(rows.operator).string_offsets:
+            splits = heads.shape[1] + counts * SLOT.itemsize
+            values = [self._row_with_strings(v, split, width, offsets) for v, split in zip(values, splits.tolist(), strict=True)]
+        puts.update(zip(keys, values, strict=True))
 
     def _put_features(self, vtype: int, vertices: Int32s, puts: dict[bytes, bytes]) -> None:
         table, offsets = self.features[vtype], self.catalog.layouts.vertex[vtype].string_offsets
-        ids, timestamps = self.vertices[vtype].ids[vertices].tolist(), table.timestamps[vertices].tolist()
+        keys = element_keys(FEATURES, vtype, self.vertices[vtype].ids[vertices])
         payload = table.payload[vertices]
-        for i, (vertex, timestamp) in enumerate(zip(ids, timestamps, strict=True)):
-            (own,), strings = self.strings.export([(payload[i : i + 1], offsets)])
-            puts[element_key(FEATURES, vtype, vertex)] = encode_feature(timestamp, own.tobytes(), strings)
+        for i, (key, timestamp) in enumerate(zip(keys, table.timestamps[vertices].tolist(), strict=True)):
+            puts[key] = encode_feature(timestamp, *self._with_strings(payload[i : i + 1], offsets))
+
+    def _row_with_strings(self, value: bytes, split: int, width: int, offsets: Sequence[int]) -> bytes:
+        payload = np.frombuffer(value, np.uint8, offset=split).reshape(-1, width)
+        return value[:split] + b"".join(self._with_strings(payload, offsets))
+
+    def _with_strings(self, payload: Bytes, offsets: Sequence[int]) -> tuple[bytes, bytes]:
+        """Payloads as bytes, and the strings that they refer to from there."""
+        (exported,), strings = self.strings.export([(payload, offsets)])
+        return exported.tobytes(), encode_strings(strings) if strings else b""
 
     # Load -------------------------------------------------------------------------------------------------------------------
 

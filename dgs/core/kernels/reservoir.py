@@ -336,14 +336,18 @@ def pack_rows(
     counts: Int32s,
     slots: AnyArray,
     payload: Bytes,
+    heads: Bytes,
     out: Bytes,
     ends: Int64s,
 ) -> None:
-    """Write the filled slots (as bytes, uint8 [rows * K, 40]) and then the payloads of every vertex's row, one after another."""
+    """Write head (uint8 [n, …]), filled slots (as bytes, uint8 [rows * K, 40]) and payloads of every vertex's row."""
     at = 0
     size, width = slots.shape[1], payload.shape[1]
     for i in range(len(vertices)):
         row = row_of[vertices[i]]
+        for b in range(heads.shape[1]):
+            out[at] = heads[i, b]
+            at += 1
         for j in range(row * k, row * k + counts[row]):
             for b in range(size):
                 out[at] = slots[j, b]
