@@ -81,7 +81,8 @@ class Vertex:
     def attributes(self) -> dict[str, Any]:
         if self.vtype == 1:
             return {"stars": self.value}
-        return {"vec": [float(self.value), 0.5], "name": f"v{self.value}" if self.value % 3 else None}
+        vec = [float(self.value), 0.5] if self.value > 2 else None
+        return {"vec": vec, "name": f"v{self.value}" if self.value % 3 else None}
 
     def tell(self, oracle: Oracle) -> None:
         oracle.vertex(self.vtype, self.id, self.timestamp, self.attributes())
@@ -106,6 +107,9 @@ def payloads(layout: Layout, rows: Sequence[dict[str, Any]], strings: list[bytes
                 refs.append(0 if v is None else len(strings))
             columns[attribute.name] = np.array(refs, np.uint64), present
         elif attribute.value_type.is_list:
+            if attribute.name not in layout.fields:
+                assert not present.any(), "a list without a confirmed dimension"
+                continue
             columns[attribute.name] = np.array([v or [0.0] * 2 for v in values]), present
         else:
             columns[attribute.name] = np.array([v or 0 for v in values]), present

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.machines.graph import Raw
+from tests.machines.graph import Edge, Raw
 from tests.machines.plans import histories, plans
 from tests.machines.world import SEEDS, World
 
@@ -45,3 +45,32 @@ def test_answers_equal_the_oracle(
     world.check_quiet()
     for serving in world.servings:
         assert serving.rounds == dict.fromkeys(range(1, barriers + 1), rounds)
+
+
+def test_a_leaf_without_slots_can_be_unsubscribed_after_a_restart() -> None:
+    """Its row is stored for its subscribers alone, and its vertex stands beyond what the row table has room for."""
+    first = {"key": "vtype", "value": 1}
+    edge = {"etype": 1, "vtype": 1, "strategy": "latest", "fanout": 1}
+    nodes = [
+        {"id": 0, "kind": "SOURCE", "params": [first], "links": [{"node": 1}]},
+        *(
+            {
+                "id": n,
+                "kind": "EDGE_SAMPLER",
+                "params": [{"key": k, "value": v} for k, v in edge.items()],
+                "links": [{"node": n + 1, "src_output": 1}] if n == 1 else [],
+            }
+            for n in (1, 2)
+        ),
+    ]
+    world = World(random.Random(3), {"query_plan": {"plan_nodes": nodes}}, 1, 1, idle_items=1)
+    leaves = range(100, 3100)
+    world.load([Edge(1, 1, v % 7, 1, v, v) for v in leaves])
+    world.run()
+    world.cut(0)
+    world.commit(0)
+    world.crash_sampler(0)
+    world.load([Edge(1, 1, v, 1, 50, 10_000) for v in range(7)])
+    world.run()
+    world.check_answers(range(7))
+    world.check_quiet()

@@ -84,9 +84,7 @@ class World:
         self.controls = 0
         self.samplers = [self._sampler(p, MemoryStore()) for p in range(partitions)]
         self.servings = [self._serving(s) for s in range(serving_partitions)]
-        d = graph.DIMENSION
-        self.layouts = Layouts(graph.SCHEMA, [d])
-        self.control(DIMENSION, {"kind": d.kind, "type": d.type, "attribute": d.attribute, "dim": d.dim})
+        self.layouts = Layouts(graph.SCHEMA)
         self.control(INSTALL, {"id": 0, "name": "q", "plan": plan})
         self.rounds = OperatorSet().install("q", read_query(plan, graph.SCHEMA), graph.SCHEMA).rounds()
 
@@ -117,7 +115,11 @@ class World:
         return sum(map(len, self.raws))
 
     def load(self, raws: Sequence[Raw]) -> None:
-        """Write records into the partitions that own them, one entry each."""
+        """Write records, one entry a partition; the dimension of a list is confirmed when one needs it."""
+        d = graph.DIMENSION
+        if not self.layouts.dims and any(raw.attributes().get("vec") for raw in raws):
+            self.layouts = self.layouts.confirmed(d)
+            self.control(DIMENSION, {"kind": d.kind, "type": d.type, "attribute": d.attribute, "dim": d.dim})
         for p, own in graph.by_partition(raws, self.deployment.partitions).items():
             self.records[p].append(encode_records(graph.batch_of(own, self.layouts)))
             self.raws[p] += [(len(self.records[p]), raw) for raw in own]
@@ -170,6 +172,7 @@ class World:
         for i in range(len(blocks)):
             one = blocks.take(np.array([i]))
             data = one.heads.tobytes() + one.additions.tobytes() + one.removals.tobytes() + one.payload.tobytes()
+            data += b"\0".join(one.strings)
             assert self.once.setdefault((channel, first + i), data) == data
 
     def send_blocks(self, channel: tuple[int, int]) -> None:
