@@ -14,10 +14,11 @@ Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _STARTING = {
-    "type": "about:blank",
+    "type": "urn:dgs:problem:not-ready",
     "title": "Not ready",
     "status": 503,
     "detail": "the service is starting; ask again in a moment",
+    "problems": ["the service is starting; ask again in a moment"],
 }
 
 

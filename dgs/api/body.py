@@ -11,18 +11,25 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 """An ASGI application."""
+DROPPED_BYTES_MAX = 16 << 20
+"""A body that is announced as too large, but no larger than this, is read and dropped: a client that is cut off while it sends may
+never see the answer."""
 
 
 async def read_body(scope: Scope, receive: Receive, bytes_max: int) -> bytes:
     """Return the whole body.
 
     Raises:
-        TooLargeError: it is longer than `bytes_max`; what was announced as longer is not read at all.
+        TooLargeError: it is longer than `bytes_max`; no more than that is ever in memory.
         InputError: the client went away before the end.
     """
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit() and int(value) > bytes_max:
-            raise _too_large(bytes_max)
+    headers = dict(scope["headers"])
+    announced = headers.get(b"content-length", b"")
+    if announced.isdigit() and int(announced) > bytes_max:
+        if int(announced) <= DROPPED_BYTES_MAX and b"expect" not in headers:
+            while (await receive()).get("more_body", False):
+                pass
+        raise _too_large(bytes_max)
     parts: list[bytes] = []
     size = 0
     while True:

@@ -16,7 +16,7 @@ from dgs.core.operators import InstalledQuery, OperatorSet
 from dgs.core.partition import partition_of
 
 SLICE_SEEDS = 16
-"""After so many seeds of one request others get their turn: at about 0.3 ms a seed they wait some 5 ms."""
+"""After so many seeds of one request others get their turn, so that nobody waits for a thousand of them."""
 NO_QUERY = "no query is installed yet; install one with `dgs query install FILE`, or start with `dgs up --query FILE`"
 
 

@@ -7,7 +7,6 @@ processes, for new entries, for the disk — and never blocks the event loop on 
 
 import asyncio
 import json
-import logging
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -19,10 +18,11 @@ from typing import Literal
 from dgs.bus.base import Entry
 from dgs.bus.frames import encode
 from dgs.bus.inotify import Inotify
-from dgs.bus.segments import PartitionLog, sync_directory
+from dgs.bus.segments import RESTORE, PartitionLog, sync_directory
 from dgs.bus.wakeup import Wakeup
 from dgs.core.errors import InputError, NotFoundError, StateError
 from dgs.core.types import PartitionIndex, Position
+from dgs.telemetry import logs
 
 Fsync = Literal["never", "batch"]
 """What an acknowledged append survives: `never` a killed process, `batch` a power loss, too."""
@@ -37,7 +37,7 @@ _LOCK_TURNS = 8
 """How often a held lock is tried again in the next turn of the loop: it is mostly held for some 50 µs, a sleep takes 1 ms."""
 _LOCK_S_MIN, _LOCK_S_MAX = 0.001, 0.01
 
-logger = logging.getLogger(__name__)
+_log = logs.get(__name__)
 
 
 @dataclass(slots=True)
@@ -84,7 +84,7 @@ class LocalBus:
         if count != partitions:
             raise StateError(
                 f"topic {topic} in {self._root} has {count} partitions, not {partitions}; their number is fixed when a data"
-                " directory is made: use the old number, or rebuild into a new directory with `dgs rebuild`"
+                " directory is made: use the old number, or load the data again into a new directory"
             )
         owner = json.loads((directory / _TOPIC_FILE).read_text()).get("log_id", "")
         if owner != log_id and owner and log_id:
@@ -185,7 +185,7 @@ class LocalBus:
             except FileNotFoundError:
                 raise NotFoundError(f"no topic {topic} in {self._root}: `ensure` makes it") from None
             except ValueError:
-                raise StateError(f"{path} is damaged; restore a checkpoint") from None
+                raise StateError(f"{path} is damaged; {RESTORE}") from None
             if written["format"] != _FORMAT:
                 raise StateError(f"{path}: a log of format {written['format']}, this version reads {_FORMAT}; upgrade dgs")
             count = self._counts[topic] = int(written["partitions"])
@@ -242,7 +242,7 @@ class LocalBus:
             opened.watched = True
         except OSError as error:
             self._polling = True
-            logger.info("no inotify, polling", extra={"reason": str(error)})
+            _log.info("no inotify, polling", cause=error)
         return opened.watched
 
 

@@ -6,15 +6,15 @@ so a channel never has a gap. Sampler and serving workers put entries in and go 
 """
 
 import asyncio
-import logging
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from dgs.bus.base import Bus
 from dgs.core.types import PartitionIndex
+from dgs.telemetry import logs
 
-log = logging.getLogger(__name__)
+_log = logs.get(__name__)
 
 _RETRY_FIRST_S, _RETRY_MOST_S = 0.05, 2.0
 _ENTRIES_MOST = 64
@@ -85,7 +85,7 @@ class Outbox:
                 await self._bus.append(self._topic, PartitionIndex(destination), entries)
                 return
             except OSError as e:
-                log.warning("append to %s/%d failed, trying again in %.2f s: %s", self._topic, destination, pause, e)
+                _log.warning("append failed", topic=self._topic, partition=destination, cause=e, again_in_s=pause)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _RETRY_MOST_S)
 
@@ -101,8 +101,8 @@ class GapReport:
         """Take note of how many items had to be ignored so far."""
         if gaps > 2 * self._told:
             self._told = gaps
-            log.error(
-                "%s: %d items ignored, as one before them is missing and awaited; if this repeats, the log has lost entries",
-                self._where,
-                gaps,
+            _log.error(
+                "items ignored, as one before them is missing and awaited; if this repeats, the log has lost entries",
+                log=self._where,
+                items=gaps,
             )

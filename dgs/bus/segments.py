@@ -6,7 +6,6 @@ so a bad frame there is damage. What lies beyond it is an append under way or on
 nothing of asyncio: `dgs.bus.local` calls it, and holds the lock for the methods that say so.
 """
 
-import logging
 import os
 from bisect import bisect_right
 from collections import OrderedDict
@@ -18,6 +17,7 @@ from dgs.bus.frames import diagnose, read_frames
 from dgs.bus.tail import Tail, TailFile
 from dgs.core.errors import CodecError, PositionError, StateError
 from dgs.core.types import Position
+from dgs.telemetry import logs
 
 _SUFFIX = ".log"
 _OPEN_SEGMENTS = 2
@@ -26,7 +26,10 @@ _SCAN_BYTES = 1 << 20
 _IOV_MAX = 1024
 """As many pieces as one `pwritev` takes on Linux."""
 
-logger = logging.getLogger(__name__)
+_log = logs.get(__name__)
+
+RESTORE = "put back a copy of the data directory, or load the data again into a new one"
+"""What helps where a log has lost something."""
 
 
 class PartitionLog:
@@ -70,7 +73,7 @@ class PartitionLog:
                 if base != self._end:
                     raise StateError(
                         f"{self._path(base)}: this segment does not go on where the log stops ({self._end}): entries between"
-                        " are lost (a power loss with fsync=never?); restore a checkpoint or run `dgs rebuild`"
+                        f" are lost (a power loss with fsync=never?); {RESTORE}"
                     )
                 self._base = base
                 self._adopt(trusted=recorded is not None)
@@ -116,8 +119,8 @@ class PartitionLog:
         """
         try:
             os.ftruncate(self._writing_fd(), self._end - self._base)
-        except OSError:
-            logger.warning("append not cut off", exc_info=True, extra={"log": str(self.directory), "end": self._end})
+        except OSError as e:
+            _log.warning("append not cut off", log=self.directory, end=self._end, cause=e)
 
     def truncate(self, position: Position) -> None:
         """Delete segments that end at or before `position`, the oldest first, never the last; under the lock.
@@ -198,7 +201,7 @@ class PartitionLog:
         if size < start:
             raise StateError(
                 f"{self._path(self._base)}: {size} bytes are there where {start} were written, so acknowledged entries are"
-                " lost (a power loss with fsync=never?); restore a checkpoint or run `dgs rebuild`, or, to go on without"
+                f" lost (a power loss with fsync=never?); {RESTORE}; or, to go on without"
                 f" them, stop all processes and delete {self.tail.path}"
             )
         end = self._end
@@ -210,7 +213,7 @@ class PartitionLog:
             if not trusted and not fault.torn:
                 raise self._damage(self._base, end, fault.reason)
             os.ftruncate(fd, end - self._base)
-            logger.warning("torn tail cut off", extra={"log": str(self.directory), "end": end, "bytes": torn_bytes})
+            _log.warning("torn tail cut off", log=self.directory, end=end, bytes=torn_bytes)
         if self._durable:
             os.fdatasync(fd)
         moved, self._end = end != self._end, end
@@ -272,7 +275,7 @@ class PartitionLog:
         if index == 0:
             raise PositionError(
                 f"{self.directory}: position {position} is before the first kept entry ({self._bases[0]}): the log was"
-                " truncated while something still needed it; restore a checkpoint that is newer"
+                f" truncated while something still needed it; {RESTORE}"
             )
         return self._bases[index - 1], self._bases[index]
 
@@ -297,14 +300,13 @@ class PartitionLog:
         if position > self._end:
             raise PositionError(
                 f"{self.directory}: position {position} is beyond the end of the log ({self._end}): the data directory that"
-                " keeps this position and this log do not belong together; restore both from one checkpoint, or run"
-                " `dgs rebuild`"
+                f" keeps this position and this log do not belong together; {RESTORE}"
             )
 
     def _damage(self, base: Position, position: Position, reason: str) -> CodecError:
         return CodecError(
             f"{self._path(base)}: the entry at position {position} (byte {position - base} of the file) is damaged, or no entry"
-            f" starts there: {reason}; restore a checkpoint or run `dgs rebuild`"
+            f" starts there: {reason}; {RESTORE}"
         )
 
 

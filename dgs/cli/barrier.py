@@ -7,7 +7,7 @@ import click
 
 from dgs.cli.service import connected, retry_option, server_option
 from dgs.config import Settings
-from dgs.core.errors import DeadlineError, NotFoundError, NotReadyError, UnreachableError
+from dgs.core.errors import DeadlineError, NotReadyError, UnreachableError
 
 READY, NOT_SET = "READY", "NOT_SET"
 POLL_FIRST_S, POLL_LAST_S = 0.02, 0.5
@@ -80,8 +80,6 @@ def wait_until_ready(server: str, name: str, *, timeout_s: float | None, away_s_
             try:
                 state = str(service.get(_path(name)).json()["state"])
                 away_since = None
-            except NotFoundError:
-                state, away_since = NOT_SET, None
             except (UnreachableError, NotReadyError) as e:
                 gone = e
             if state == READY:

@@ -20,7 +20,7 @@ from dgs.cli.sample import show
 from dgs.cli.service import connected, server_argument
 from dgs.cli.up import PROGRAM
 from dgs.config import Settings
-from dgs.core.errors import ConflictError, DeadlineError, DgsError, NotFoundError
+from dgs.core.errors import ConflictError, DeadlineError, DgsError
 from dgs.listener import listen
 
 NAME, BARRIER, SEED = "u2i", "u2i_finished", 42
@@ -137,12 +137,9 @@ def _load(folder: Path, url: str) -> None:
     from dgs.demo.u2i import generate
 
     with connected(url) as service:
-        try:
-            if service.get(f"/barriers/{BARRIER}").json()["state"] == READY:
-                click.echo("the data of an earlier demo is still there", err=True)
-                return
-        except NotFoundError:
-            pass
+        if service.get(f"/barriers/{BARRIER}").json()["state"] == READY:
+            click.echo("the data of an earlier demo is still there", err=True)
+            return
     made = generate(folder / "data")
     click.echo(f"loading {made.lines} lines from {made.streaming}", err=True)
     command = [*LOADER, "--dgs-service-host", url, "--reversed-edges", "i2i", "--barrier", BARRIER]

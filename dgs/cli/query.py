@@ -28,7 +28,7 @@ def install(file: Path, name: str | None, server: str, retry_timeout_s: float) -
     The same query again is fine; another one under a name or id that is taken is refused.
 
     \b
-    Example: dgs query install schemas/u2i/install_query.u2i.json --name u2i
+    Example: dgs query install schemas/u2i/query.json --name u2i
     """
     document = read_bytes(file)
     try:
@@ -52,8 +52,7 @@ def list_queries(output: str, server: str, retry_timeout_s: float) -> None:
     if output == "json":
         click.echo(response.text)
         return
-    answer = response.json()
-    for q in answer["queries"] if isinstance(answer, dict) else answer:
+    for q in response.json()["queries"]:
         click.echo(f"{q['id']}\t{q['name']}")
 
 
@@ -65,4 +64,4 @@ def show(name: str, server: str, retry_timeout_s: float) -> None:
     """Print the document of the query NAME (a name or an id)."""
     with connected(server, retry_timeout_s) as service:
         answer = service.get(f"/queries/{quote(name, safe='')}").json()
-    click.echo(json.dumps(answer, indent=2, ensure_ascii=False))
+    click.echo(json.dumps(answer["document"], indent=2, ensure_ascii=False))

@@ -13,8 +13,8 @@ DgsError
 ├── UnreachableError       no answer from the service or the bus
 ├── CodecError             bytes that are not what they should be: corrupt, foreign, or of a newer version
 └── StateError             a data directory or log that this process must not use; says what to do
-    └── PositionError      a position beyond the end of its log, or of another generation
-        DivergedError      a serving row differs from the sampler's: a broken invariant, never repaired in silence
+    ├── PositionError      a position beyond the end of its log, or of another generation
+    └── DivergedError      a serving row differs from the sampler's: a broken invariant, never repaired in silence
 
 `http_status` is the status of the REST answer, `exit_code` that of a command, `retriable` whether the same call may succeed later.
 """

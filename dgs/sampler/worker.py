@@ -6,7 +6,6 @@ numbers.
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 from dgs.bus.base import RECORDS, SAMPLES, Bus, Entry
@@ -19,8 +18,9 @@ from dgs.core.errors import CodecError
 from dgs.core.types import PartitionIndex, Position
 from dgs.sampler.machine import Emission, SamplerMachine
 from dgs.store.base import Store
+from dgs.telemetry import logs
 
-log = logging.getLogger(__name__)
+_log = logs.get(__name__)
 
 READ_BYTES = 1 << 20
 """Of the log at a time."""
@@ -82,7 +82,7 @@ class SamplerWorker:
 
     async def _loop(self, group: asyncio.TaskGroup) -> None:
         state = self.machine.state
-        log.info("sampler partition %d continues at position %d", self._partition, state.position)
+        _log.info("sampler partition starts", partition=self._partition, position=state.position)
         self._send_notes()
         while True:
             entries = await self._bus.read(RECORDS, self._partition, state.position, max_bytes=READ_BYTES, wait_s=self._wait_s())
@@ -119,7 +119,7 @@ class SamplerWorker:
             emissions = self.machine.apply(decode_entry(entry.data), entry.next)
         except CodecError as e:
             self._dead_letters(DeadEntry(RECORDS, self._partition, entry, str(e)))
-            log.error("%s/%d: entry at position %d passed over: %s", RECORDS, self._partition, entry.position, e)
+            _log.error("entry passed over", topic=RECORDS, partition=self._partition, position=entry.position, cause=e)
             return
         for emission in emissions:
             self._packs[emission.destination].append(emission)

@@ -5,7 +5,6 @@ itself tells which of them have been answered; the few that are sent again are d
 """
 
 import asyncio
-import logging
 from collections.abc import Callable
 
 import numpy as np
@@ -22,8 +21,9 @@ from dgs.core.operators import InstalledQuery, OperatorSet
 from dgs.core.types import PartitionIndex, Position
 from dgs.serving.lookup import Lookup
 from dgs.serving.machine import Effects, Emission, RoundDone, ServingMachine
+from dgs.telemetry import logs
 
-log = logging.getLogger(__name__)
+_log = logs.get(__name__)
 
 READ_BYTES = 1 << 20
 IDLE_WAIT_S = 60.0
@@ -123,7 +123,7 @@ class ServingWorker:
             effects: Effects = self.machine.apply(decode_entry(entry.data))
         except CodecError as e:
             self._dead_letters(DeadEntry(SAMPLES, self._partition, entry, str(e)))
-            log.error("%s/%d: entry at position %d passed over: %s", SAMPLES, self._partition, entry.position, e)
+            _log.error("entry passed over", topic=SAMPLES, partition=self._partition, position=entry.position, cause=e)
             return
         self._gaps.tell(self.machine.gaps)
         for emission in effects.emissions:

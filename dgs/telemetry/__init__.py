@@ -1,1 +1,1 @@
-"""Logs, health and metrics of a process."""
+"""What a process tells about itself: logs."""

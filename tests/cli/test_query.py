@@ -61,16 +61,16 @@ def test_a_service_that_is_away(dgs: Dgs, file: Path) -> None:
 
 
 def test_list(dgs: Dgs, service: FakeService) -> None:
-    queries = [{"id": 0, "name": "u2i"}, {"id": 7, "name": "other"}]
+    queries = {"queries": [{"id": 0, "name": "u2i"}, {"id": 7, "name": "other"}]}
     service.on("GET /queries", as_json(queries))
     assert dgs("query", "list", "--server", service.url).output == "0\tu2i\n7\tother\n"
     assert json.loads(dgs("query", "list", "--output", "json", "--server", service.url).output) == queries
 
 
 def test_show(dgs: Dgs, service: FakeService, monkeypatch: pytest.MonkeyPatch) -> None:
-    service.on("GET /queries/u2i", as_json({"id": 0, "name": "u2i"}))
+    service.on("GET /queries/u2i", as_json({"id": 0, "name": "u2i", "ready": True, "document": {"query_id": 0}}))
     monkeypatch.setenv("DGS_SERVER", service.url)
-    assert json.loads(dgs("query", "show", "u2i").output)["name"] == "u2i"
+    assert json.loads(dgs("query", "show", "u2i").output) == {"query_id": 0}
     result = dgs("query", "show", "none")
     assert (result.exit_code, result.stderr) == (1, "dgs: no /queries/none\n")
 
