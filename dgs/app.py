@@ -32,7 +32,7 @@ from dgs.telemetry import logs
 
 if TYPE_CHECKING:
     from dgs.coordinator.coordinator import Coordinator
-    from dgs.serving.machine import RoundDone
+    from dgs.serving.effects import RoundDone
 
 RETRY_FIRST_S = 0.2
 RETRY_LAST_S = 5.0

@@ -4,55 +4,21 @@ Items are applied one by one in the order of the log; how they were packed into 
 depends on it. Work is done for many items at a time where their order cannot be told from outside: see `_apply_rows`.
 """
 
-from dataclasses import dataclass, field
-from typing import NamedTuple
-
 import numpy as np
 
 from dgs.codec.entries import BlockPack, LogEntry, read_control_json
 from dgs.core.blocks import CONTROL, MARK, SLOT, WHOLE, Blocks
 from dgs.core.deployment import Deployment
 from dgs.core.errors import CodecError, DivergedError, StateError
-from dgs.core.kernels.replica import NONE, account, apply_edge_blocks, apply_vertex_blocks, release
+from dgs.core.kernels.replica import apply_edge_blocks, apply_vertex_blocks
 from dgs.core.layout import Layout
-from dgs.core.partition import partitions_of
-from dgs.core.requests import PING, REQUEST, SUBSCRIBE, UNSUBSCRIBE
+from dgs.core.requests import PING, REQUEST
 from dgs.core.rows import RowTable
-from dgs.core.types import Bytes, Int8s, Int32s, Int64s, PartitionIndex, Records
+from dgs.core.types import Bytes, Int32s, Int64s, PartitionIndex, Records
+from dgs.serving import needs
+from dgs.serving.effects import Effects, RoundDone
+from dgs.serving.needs import Deltas
 from dgs.serving.state import Rows, ServingState
-
-
-class Emission(NamedTuple):
-    """Requests to one sampler partition: numbers `first`, `first` + 1, … of the channel to it."""
-
-    destination: int
-    first: int
-    requests: Records
-
-
-class RoundDone(NamedTuple):
-    """A barrier's mark of this round has come from every sampler partition."""
-
-    barrier: int
-    round: int
-    rounds: int
-
-
-@dataclass(slots=True)
-class Effects:
-    """What applying an entry led to, in order."""
-
-    emissions: list[Emission] = field(default_factory=list)
-    rounds_done: list[RoundDone] = field(default_factory=list)
-
-
-class Deltas(NamedTuple):
-    """Slots that came (+1) or went (-1): row and type of the destination, and the item that did it."""
-
-    rows: Int32s
-    types: Int32s
-    signs: Int8s
-    items: Int32s
 
 
 class ServingMachine:
@@ -128,7 +94,7 @@ class ServingMachine:
             self.state.applied += end - at
             at = end
             if self.state.applied % every == 0:
-                self._sweep(effects)
+                needs.sweep(self.state, effects)
 
     def _pass_control(self, payload: bytes) -> None:
         item = read_control_json(payload)
@@ -148,13 +114,7 @@ class ServingMachine:
         if this < rounds:
             ping = np.array([(PING, this + 1, barrier, rounds)], REQUEST)
             for p in range(state.deployment.partitions):
-                self._emit(p, ping, effects)
-
-    def _emit(self, destination: int, requests: Records, effects: Effects) -> int:
-        first = self.state.sent[destination] + 1
-        self.state.sent[destination] += len(requests)
-        effects.emissions.append(Emission(destination, first, requests))
-        return first
+                effects.emit(state, p, ping)
 
     # Rows -------------------------------------------------------------------------------------------------------------------
 
@@ -179,7 +139,7 @@ class ServingMachine:
                 deltas[number] = self._edge_blocks(rows, rows.table, own, which.astype(np.int32), vertices, fed)
             else:
                 self._vertex_blocks(rows, own, vertices, fed)
-        self._account(deltas, effects)
+        needs.account(self.state, deltas, effects)
 
     def _vertices(self, rows: Rows, ids: Int64s, fed: Int32s) -> Int32s:
         """Rows of the blocks' vertices; a vertex that nobody has named before gets one only if its row is fed."""
@@ -272,109 +232,3 @@ class ServingMachine:
             rows.states,
             rows.numbers,
         )
-
-    # Needs ------------------------------------------------------------------------------------------------------------------
-
-    def _account(self, deltas: dict[int, Deltas], effects: Effects) -> None:
-        """Count what the slots of a run need, and subscribe to rows that are needed and neither fed nor subscribed."""
-        wanted: list[tuple[Rows, Int32s, Int32s]] = []
-        for rows in self.state.rows.values():
-            above = [d for number, d in deltas.items() if rows.operator.id in self.state.rows[number].operator.children]
-            if above:
-                found, items = self._count(rows, above)
-                if len(found):
-                    wanted.append((rows, found, items))
-        if not wanted:
-            return
-        operators = np.concatenate([np.full(len(found), rows.operator.id, np.int64) for rows, found, _ in wanted])
-        ids = np.concatenate([self.state.vertices[rows.operator.vtype].ids[found] for rows, found, _ in wanted])
-        items = np.concatenate([items for _, _, items in wanted])
-        numbers = self._request(SUBSCRIBE, operators, ids, np.lexsort((ids, operators, items)), effects)
-        at = 0
-        for rows, found, _ in wanted:
-            rows.numbers[found] = numbers[at : at + len(found)]
-            at += len(found)
-
-    def _count(self, rows: Rows, above: list[Deltas]) -> tuple[Int32s, Int32s]:
-        """Return which rows of an operator are to be subscribed to, and the item that led to each."""
-        vtype = rows.operator.vtype
-        vertices, signs, items = (np.concatenate(c) for c in zip(*((d.rows, d.signs, d.items) for d in above), strict=True))
-        here = np.concatenate([d.types for d in above]) == vtype
-        if not here.all():
-            vertices, signs, items = vertices[here], signs[here], items[here]
-        if len(above) > 1:
-            order = np.argsort(items, kind="stable")
-            vertices, signs, items = vertices[order], signs[order], items[order]
-        index = self.state.vertices[vtype]
-        rows.reserve(index.used, 0)
-        fed = self.state.fed(rows.operator, index.ids[vertices]) if rows.operator.fed else np.zeros(len(vertices), np.int32)
-        wanted, wanted_items, idle = (np.empty(len(vertices), np.int32) for _ in range(3))
-        sizes = np.zeros(2, np.int64)
-        account(
-            vertices,
-            signs,
-            items,
-            self.state.applied,
-            fed,
-            rows.needs,
-            rows.states,
-            rows.idle_since,
-            wanted,
-            wanted_items,
-            idle,
-            sizes,
-        )
-        if sizes[1]:
-            rows.idle.append(idle[: sizes[1]].copy())
-        return wanted[: sizes[0]], wanted_items[: sizes[0]]
-
-    def _request(self, kind: int, operators: Int64s, ids: Int64s, order: Int64s, effects: Effects) -> Int64s:
-        """Emit one request a row, in the given order, to the partitions that own the vertices; return the number of each."""
-        requests = np.zeros(len(ids), REQUEST)
-        requests["kind"], requests["operator"], requests["vertex"] = kind, operators, ids
-        owners = partitions_of(np.ascontiguousarray(ids), self.state.deployment.partitions)
-        numbers: Int64s = np.zeros(len(ids), np.int64)
-        for p in np.unique(owners).tolist():
-            own = order[owners[order] == p]
-            first = self._emit(p, requests[own], effects)
-            numbers[own] = np.arange(first, first + len(own))
-        return numbers
-
-    def _sweep(self, effects: Effects) -> None:
-        """Unsubscribe from rows that nothing has needed for long enough, and drop them, in key order."""
-        dropped: list[tuple[Rows, Int32s]] = []
-        since = self.state.applied - self.state.deployment.idle_items
-        for rows in self.state.rows.values():
-            if not rows.idle:
-                continue
-            candidates = np.unique(np.concatenate(rows.idle))
-            candidates = candidates[(rows.needs[candidates] == 0) & (rows.states[candidates] != NONE)]
-            due = rows.idle_since[candidates] <= since
-            rows.idle = [candidates[~due]] if not due.all() else []
-            vertices = candidates[due]
-            if len(vertices):
-                vertices = vertices[np.argsort(self.state.vertices[rows.operator.vtype].ids[vertices])]
-                dropped.append((rows, vertices))
-        if not dropped:
-            return
-        operators = np.concatenate([np.full(len(v), rows.operator.id, np.int64) for rows, v in dropped])
-        ids = np.concatenate([self.state.vertices[rows.operator.vtype].ids[v] for rows, v in dropped])
-        self._request(UNSUBSCRIBE, operators, ids, np.arange(len(ids)), effects)
-        deltas = {rows.operator.id: self._drop(rows, vertices) for rows, vertices in dropped}
-        self._account({number: d for number, d in deltas.items() if len(d.rows)}, effects)
-
-    def _drop(self, rows: Rows, vertices: Int32s) -> Deltas:
-        rows.states[vertices] = NONE
-        rows.numbers[vertices] = 0
-        n, table, records = 0, rows.table, rows.records
-        if records is not None:
-            records.known[vertices] = 0
-            records.timestamps[vertices] = 0
-            records.payload[vertices] = 0
-        types = went = np.zeros(0, np.int32)
-        if table is not None:
-            went = np.empty(len(vertices) * table.fanout, np.int32)
-            types = np.empty_like(went)
-            n = release(vertices, table.fanout, table.row_of, table.counts, table.slots, table.free, table.cursors, went, types)
-        # Item -1 of the run to come is the last item applied, which is when the rows below lose what needed them.
-        return Deltas(went[:n], types[:n], np.full(n, -1, np.int8), np.full(n, -1, np.int32))

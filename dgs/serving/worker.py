@@ -19,8 +19,9 @@ from dgs.core.errors import CodecError
 from dgs.core.layout import Layouts
 from dgs.core.operators import InstalledQuery, OperatorSet
 from dgs.core.types import PartitionIndex, Position
+from dgs.serving.effects import Effects, Emission, RoundDone
 from dgs.serving.lookup import Lookup
-from dgs.serving.machine import Effects, Emission, RoundDone, ServingMachine
+from dgs.serving.machine import ServingMachine
 from dgs.telemetry import logs
 
 _log = logs.get(__name__)

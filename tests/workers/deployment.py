@@ -28,7 +28,7 @@ from dgs.core.partition import partition_of
 from dgs.core.schema import Schema
 from dgs.core.types import PartitionIndex
 from dgs.sampler.worker import SamplerWorker
-from dgs.serving.machine import RoundDone
+from dgs.serving.effects import RoundDone
 from dgs.serving.worker import ServingWorker
 from dgs.store.memory import MemoryStore
 from dgs.testing.oracle import Expected

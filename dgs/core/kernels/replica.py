@@ -179,7 +179,7 @@ def apply_vertex_blocks(
 
 
 @kernel
-def account(
+def count_needs(
     rows: Int32s,
     signs: Int8s,
     items: Int32s,
