@@ -26,9 +26,9 @@ def barrier() -> None:
 @server_option
 @retry_option(Settings().retry_timeout_s)
 def set_barrier(name: str, count: int, loader_id: int, server: str, retry_timeout_s: float) -> None:
-    """Set the barrier NAME: it covers what was loaded before. The same again is fine."""
+    """Set the barrier NAME and print its state: it covers what was loaded before. The same again is fine."""
     with connected(server, retry_timeout_s) as service:
-        click.echo(service.post_form("/admin/barrier/set", {"name": name, "count": count, "id": loader_id}).text.strip())
+        click.echo(service.post_json(_path(name), {"count": count, "loader_id": loader_id}).json()["state"])
 
 
 @barrier.command()

@@ -1,5 +1,6 @@
 """`dgs barrier` against a stand-in service that is slow, away, or comes back."""
 
+import json
 import threading
 import time
 from collections.abc import Iterator
@@ -7,23 +8,24 @@ from contextlib import contextmanager
 
 import pytest
 
-from .conftest import Answer, Dgs, FakeService, as_json, problem, text
+from .conftest import Answer, Dgs, FakeService, as_json, problem
 
 
 def state(name: str) -> Answer:
     return as_json({"name": "loaded", "state": name, "count": 1, "loaders": [0]})
 
 
-def test_set_sends_the_form(dgs: Dgs, service: FakeService) -> None:
-    service.on("POST /admin/barrier/set", text("Done"))
-    assert dgs("barrier", "set", "loaded", "--count", 3, "--loader-id", 2, "--server", service.url).output == "Done\n"
-    assert service.asked == [("POST", "/admin/barrier/set", b"name=loaded&count=3&id=2")]
+def test_set_prints_the_state(dgs: Dgs, service: FakeService) -> None:
+    service.on("POST /barriers/loaded", state("NOT_SET"))
+    assert dgs("barrier", "set", "loaded", "--count", 3, "--loader-id", 2, "--server", service.url).output == "NOT_SET\n"
+    method, target, body = service.asked[0]
+    assert (method, target, json.loads(body)) == ("POST", "/barriers/loaded", {"count": 3, "loader_id": 2})
 
 
 def test_set_twice_otherwise_fails(dgs: Dgs, service: FakeService) -> None:
-    service.on("POST /admin/barrier/set", text("Barrier loaded Already Set.\n", 400))
+    service.on("POST /barriers/loaded", problem(409, detail="Barrier loaded Already Set."))
     result = dgs("barrier", "set", "loaded", "--server", service.url)
-    assert (result.exit_code, result.stderr) == (2, "dgs: Barrier loaded Already Set.\n")
+    assert (result.exit_code, result.stderr) == (1, "dgs: Barrier loaded Already Set.\n")
 
 
 @pytest.mark.parametrize("arguments", [["--count", "0"], ["--loader-id", "-1"], ["--count", "x"]])
