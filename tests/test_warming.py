@@ -5,8 +5,7 @@ import random
 from dgs.core.kernels import jit
 from dgs.warming import warm_kernels
 from tests.machines.graph import Edge, Vertex
-from tests.machines.test_exactness import SEEDS
-from tests.machines.world import World
+from tests.machines.world import SEEDS, World
 
 PARAMS = {"vtype": 0, "etype": 0, "strategy": "edge_weight", "fanout": 2}
 

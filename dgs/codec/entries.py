@@ -110,9 +110,10 @@ def read_control_json(data: bytes) -> ControlItem:
     number, kind, body = document.get("number"), document.get("kind"), document.get("body")
     if type(number) is not int or not 1 <= number < 1 << 63:
         raise CodecError(f"the number of a control item is {number!r}")
-    if not isinstance(kind, str) or kind not in _BODIES:
-        raise CodecError(f"control items of kind {kind!r} are not known to this program: upgrade it")
-    if not isinstance(body, dict) or any(type(body.get(key)) is not t for key, t in _BODIES[kind].items()):
+    if not isinstance(kind, str):
+        raise CodecError(f"the kind of a control item is {kind!r}")
+    # A kind of the future passes: whoever applies it must stop, as passing over a numbered item would lose all behind it.
+    if not isinstance(body, dict) or any(type(body.get(key)) is not t for key, t in _BODIES.get(kind, {}).items()):
         raise CodecError(f"the body of a control item of kind {kind} has other fields: {body!r}")
     if kind == BARRIER and not (0 <= body["id"] < 1 << 63 and 1 <= body["rounds"] <= ROUNDS_MOST):
         raise CodecError(f"a barrier of {body['rounds']} rounds")

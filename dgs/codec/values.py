@@ -98,15 +98,18 @@ def decode_payload(value: bytes) -> tuple[Bytes, list[bytes]]:
 
 
 def decode_payloads(values: Sequence[bytes]) -> Bytes:
-    """Return payloads of one width and without strings, as most are: uint8 [n, width].
+    """Return payloads (one at least) of one width and without strings, as most are: uint8 [n, width].
 
     Raises:
         CodecError: lengths that do not fit.
     """
-    data = np.frombuffer(bytearray(b"".join(values)), np.uint8).reshape(len(values), -1)
+    size, joined = len(values[0]), b"".join(values)
+    if size < _PAYLOAD.size or len(joined) != size * len(values):
+        raise CodecError(f"stored edges of {size} bytes are damaged: they have no head, or another length than their like")
+    data = np.frombuffer(bytearray(joined), np.uint8).reshape(len(values), size)
     widths = np.ascontiguousarray(data[:, : _PAYLOAD.size]).view("<u4")
-    if np.any(widths != data.shape[1] - _PAYLOAD.size):
-        raise CodecError(f"stored edges of {data.shape[1]} bytes are damaged: their heads promise another length")
+    if np.any(widths != size - _PAYLOAD.size):
+        raise CodecError(f"stored edges of {size} bytes are damaged: their heads promise another length")
     return np.ascontiguousarray(data[:, _PAYLOAD.size :])
 
 

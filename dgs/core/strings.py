@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
+from dgs.core.errors import CodecError
 from dgs.core.types import Bytes, UInt64s
 
 
@@ -47,9 +48,15 @@ class StringTable:
             payload: uint8 [n, width].
             offsets: where references stand in a payload; those beyond the width are absent.
             strings: what the references index, from 1 on.
+
+        Raises:
+            CodecError: a reference leads beyond the strings.
         """
         if not offsets or not len(payload):
             return
+        for offset in offsets:
+            if offset < payload.shape[1] and int(read_references(payload, offset).max()) > len(strings):
+                raise CodecError("a string reference leads beyond the strings that came with it")
         known = np.array([0, *(self.intern(s) for s in strings)], np.uint64)
         for offset in offsets:
             if offset < payload.shape[1]:

@@ -41,7 +41,7 @@ class ServingMachine:
         """Apply an entry.
 
         Raises:
-            CodecError: the entry does not belong here; nothing was applied.
+            CodecError: the entry does not belong here, or its strings are not all there.
             StateError: the log is not this deployment's, or (DivergedError) a row is not what the sampler says that it is. The
                 state must not be used any more.
         """
@@ -158,7 +158,10 @@ class ServingMachine:
         additions = own.additions
         payload = self._payload(own, layout)
         dst_rows: Int32s = np.zeros(len(additions), np.int32)
-        for dst_type in np.unique(additions["dst_type"]).tolist():
+        dst_types = np.unique(additions["dst_type"]).tolist()
+        if not self.state.vertices.keys() >= set(dst_types):
+            raise self._diverged(own.heads[0])
+        for dst_type in dst_types:
             lead = additions["dst_type"] == dst_type
             dst_rows[lead] = self.state.vertices[dst_type].intern(np.ascontiguousarray(additions["dst"][lead]))
         sizes = np.zeros(3, np.int64)
@@ -202,9 +205,11 @@ class ServingMachine:
         count = len(own.additions)
         if not count:
             return np.zeros((0, layout.width), np.uint8)
-        payload = own.payload.reshape(count, -1)
-        if payload.shape[1] > layout.width:
-            raise self._diverged(own.heads[0])
+        width = len(own.payload) // count
+        misfits = np.flatnonzero(own.heads["payload_bytes"] != own.heads["added"] * np.uint32(width))
+        if width > layout.width or len(misfits):
+            raise self._diverged(own.heads[misfits[0] if len(misfits) else 0])
+        payload = own.payload.reshape(count, width)
         self.state.strings.adopt(payload, layout.string_offsets, own.strings)
         return payload
 
@@ -219,6 +224,9 @@ class ServingMachine:
         records = rows.records
         assert records is not None
         layout, additions = self.state.catalog.layout(rows.operator), own.additions
+        misfits = np.flatnonzero((own.heads["count"] > 1) | (own.heads["count"] != own.heads["added"]))
+        if len(misfits):
+            raise self._diverged(own.heads[misfits[0]])
         payload = self._payload(own, layout)
         self.ignored += apply_vertex_blocks(
             own.heads,
