@@ -42,8 +42,8 @@ def plain(answer: dict[str, Any], schema: Schema) -> Expected:
             rows.append(SampledEdge(dst_type, dst, timestamp, frozen(_row(edges["attrs"], element, i))))
             last = src
     for sources in result.rows.values():
-        for row in sources.values():
-            row.sort(key=lambda slot: slot.dst_type)
+        for slots in sources.values():
+            slots.sort(key=lambda slot: slot.dst_type)
     return result
 
 

@@ -14,7 +14,7 @@ NewService = Callable[..., Service]
 
 @pytest.fixture
 def new_service(tmp_path: Path) -> Iterator[NewService]:
-    """Make services, each with `dgs up` arguments and a folder of its own; whatever becomes of the test, nothing of them is left."""
+    """Make services, each with its `dgs up` arguments and folder; whatever becomes of the test, nothing of them is left."""
     made: list[Service] = []
 
     def make(*arguments: object) -> Service:

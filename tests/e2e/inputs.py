@@ -139,7 +139,8 @@ def write_graph(folder: Path, count: int, *, users: int = 100, items: int = 400,
     files["shop.data"] = "".join(f"{line(t)}\n" for t in times)
     for name, text in files.items():
         (folder / name).write_text(text)
-    return of_files(*(folder / name for name in files))
+    schema, query, pattern, data = (folder / name for name in files)
+    return of_files(schema, query, pattern, data)
 
 
 def _columns(pattern: str) -> dict[str, list[str]]:
