@@ -40,6 +40,7 @@ class Wanted:
     partitions: int | None = None
     serving_partitions: int | None = None
     idle_items: int | None = None
+    bus: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +205,7 @@ def _new(wanted: Wanted, defaults: Defaults, root: Path) -> Deployment:
         serving_partitions=defaults.serving_partitions if wanted.serving_partitions is None else wanted.serving_partitions,
         schema=wanted.schema,
         idle_items=defaults.idle_items if wanted.idle_items is None else wanted.idle_items,
+        bus=wanted.bus or "",
     )
 
 
@@ -214,11 +216,16 @@ def _compare(standing: Deployment, wanted: Wanted, root: Path) -> None:
             ("--partitions", standing.partitions, wanted.partitions),
             ("--serving-partitions", standing.serving_partitions, wanted.serving_partitions),
             ("--idle-items", standing.idle_items, wanted.idle_items),
+            ("--bus", standing.bus or "the local one in the directory", wanted.bus or None),
         )
         if asked is not None and asked != has
     ]
     if wanted.schema is not None and wanted.schema.document != standing.schema.document:
         differences.append(f"the schema there is another one: {_first_difference(standing.schema, wanted.schema)}")
+    if standing.bus.startswith("memory:"):
+        raise StateError(
+            f"the data directory {root} was begun on a bus in memory, whose logs ended with its process: give a new --data-dir"
+        )
     if differences:
         raise StateError(
             f"the data directory {root} belongs to another deployment: {'; '.join(differences)}. These are fixed for a "
@@ -245,6 +252,7 @@ def _encode(deployment: Deployment) -> bytes:
         "serving_partitions": deployment.serving_partitions,
         "idle_items": deployment.idle_items,
         "emission_version": deployment.emission_version,
+        "bus": deployment.bus,
         "schema": deployment.schema.text,
     }
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
@@ -267,6 +275,7 @@ def _decode(text: bytes, path: Path) -> Deployment:
             schema=Schema.parse(str(document["schema"])),
             idle_items=_integer(document, "idle_items"),
             emission_version=_integer(document, "emission_version"),
+            bus=str(document["bus"]),
         )
     except (ValueError, TypeError, KeyError, SchemaError) as e:
         raise _damaged(path, e) from None

@@ -171,3 +171,16 @@ def test_a_child_does_not_inherit_a_lock(directory: DataDir) -> None:
         assert child.stdin is not None
         child.stdin.close()
         child.wait(10)
+
+
+def test_the_bus_is_fixed_too(directory: DataDir) -> None:
+    directory.establish(Wanted(SCHEMA, bus="local:///elsewhere"), DEFAULTS)
+    assert directory.establish(Wanted(), DEFAULTS).bus == "local:///elsewhere"
+    with pytest.raises(StateError, match="--bus is local:///elsewhere there and local:///here was asked for"):
+        directory.establish(Wanted(bus="local:///here"), DEFAULTS)
+
+
+def test_a_directory_whose_logs_were_in_memory_is_not_used_again(directory: DataDir) -> None:
+    directory.establish(Wanted(SCHEMA, bus="memory://"), DEFAULTS)
+    with pytest.raises(StateError, match="give a new --data-dir"):
+        directory.establish(Wanted(), DEFAULTS)

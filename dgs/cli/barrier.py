@@ -28,6 +28,8 @@ def barrier() -> None:
 def set_barrier(name: str, count: int, loader_id: int, server: str, retry_timeout_s: float) -> None:
     """Set the barrier NAME and print its state: it covers what was loaded before. The same again is fine."""
     with connected(server, retry_timeout_s) as service:
+        if loader_id in service.get(_path(name)).json()["loaders"]:
+            click.echo(f"dgs: barrier {name} was set before: it does not cover what was loaded since; use another name", err=True)
         click.echo(service.post_json(_path(name), {"count": count, "loader_id": loader_id}).json()["state"])
 
 
@@ -71,7 +73,7 @@ def wait_until_ready(server: str, name: str, *, timeout_s: float | None, away_s_
         UnreachableError: the service was away for `away_s_max` seconds without a break, or when the time was over.
     """
     deadline = None if timeout_s is None else time.monotonic() + timeout_s
-    pause_s, state = POLL_FIRST_S, NOT_SET
+    pause_s, state, told = POLL_FIRST_S, NOT_SET, False
     away_since: float | None = None
     # A frontend that is being started takes connections before it answers: an answer must not outlast the deadline by much.
     with connected(server, answer_s_max=5.0 if timeout_s is None else min(5.0, max(0.5, timeout_s))) as service:
@@ -84,6 +86,9 @@ def wait_until_ready(server: str, name: str, *, timeout_s: float | None, away_s_
                 gone = e
             if state == READY:
                 return
+            if state == NOT_SET and gone is None and not told:
+                told = True
+                click.echo(f"dgs: barrier {name} is not set yet; waiting for its loaders", err=True)
             now = time.monotonic()
             if gone is not None:
                 if away_since is None:

@@ -88,7 +88,8 @@ def _service(folder: Path, url: str) -> Iterator["subprocess.Popen[bytes]"]:
     query = folder / f"{NAME}.json"  # a query has the name of its file
     shutil.copyfile(example(NAME) / "query.json", query)
     command = [*PROGRAM, "up", "--schema", str(example(NAME) / "schema.json"), "--query", str(query)]
-    command += ["--data-dir", str(folder / "state"), "--port", url.rpartition(":")[2], "--parent", str(os.getpid())]
+    command += ["--data-dir", str(folder / "state"), "--host", "127.0.0.1", "--port", url.rpartition(":")[2]]
+    command += ["--parent", str(os.getpid())]
     # In a session of its own, as Ctrl-C is for this process, which then stops it with one signal; a second one would kill.
     process = subprocess.Popen(command, env={"DGS_LOG_LEVEL": "warning"} | os.environ, start_new_session=True)
     try:
@@ -157,15 +158,21 @@ def _ask(url: str) -> None:
 
 
 def _hint(url: str, *, stay: bool) -> None:
-    if not stay:
-        click.echo("Stopping. To try it yourself: dgs demo --stay", err=True)
-        return
-    server = server_argument(url)
+    program, server = _program(), server_argument(url)
+    if stay:
+        click.echo(f"The service stays at {url} until Ctrl-C. Try, in another terminal:", err=True)
+    else:
+        click.echo(f"Now it stops. `{program} demo --stay` keeps it; then try, in another terminal:", err=True)
     click.echo(
-        f"The service stays at {url} until Ctrl-C. Try, in another terminal:\n"
-        f"  dgs sample 7{server}\n"
-        f"  dgs query list{server}\n"
-        f"  dgs barrier status {BARRIER}{server}\n"
+        f"  {program} sample 7{server}\n"
+        f"  {program} query list{server}\n"
+        f"  {program} barrier status {BARRIER}{server}\n"
         f"  curl '{url}/samples?vid=7'",
         err=True,
     )
+
+
+def _program() -> str:
+    """How the user calls this command: by its name where the shell finds it, else by its path."""
+    beside = Path(sys.executable).with_name("dgs")
+    return "dgs" if shutil.which("dgs") or not beside.exists() else os.path.relpath(beside)

@@ -70,6 +70,7 @@ def up(schema: Path | None, queries: tuple[Path, ...], parent: int | None, **fla
             partitions=deployment.partitions,
             serving_partitions=deployment.serving_partitions,
             idle_items=deployment.idle_items,
+            bus=deployment.bus or None,
         )
         ready, ready_end = os.pipe()
         stack.callback(os.close, ready)
@@ -146,6 +147,7 @@ def _wanted(schema: Schema | None, flags: dict[str, str | None], settings: Setti
         settings.partitions if given(flags, "partitions") else None,
         settings.serving_partitions if given(flags, "serving_partitions") else None,
         settings.idle_items if given(flags, "idle_items") else None,
+        settings.bus,
     )
 
 

@@ -191,6 +191,11 @@ class Coordinator:
         """
         if not self.accept_loaders.is_set():
             raise NotReadyError("the service is starting: its first queries are not installed yet; ask again")
+        if not self._state.queries:
+            raise NotReadyError(
+                "no query is installed, and what is loaded before the first one could never be sampled: install one with "
+                "`dgs query install FILE`, then load"
+            )
         # In line with the orders: a query that was accepted before must stand in the log before the first record can.
         await self._order(lambda state: state if state.loaders_admitted else replace(state, loaders_admitted=True))
         return loader_info(self.deployment, self._layouts, bus_url=self._bus_url, fsync=self._fsync)

@@ -20,6 +20,7 @@ class Deployment:
         partitions: P, partitions of record-batches.
         serving_partitions: S, partitions of sample-batches.
         schema: the graph schema.
+        bus: URL of the bus that its logs are on; empty for the local bus in its data directory.
         idle_items: a serving partition drops a row that nothing needed for this many applied items, at least.
     """
 
@@ -29,4 +30,5 @@ class Deployment:
     serving_partitions: int
     schema: Schema
     idle_items: int = IDLE_ITEMS
+    bus: str = ""
     emission_version: int = EMISSION_VERSION

@@ -68,6 +68,8 @@ class Edges:
 class EgoGraph:
     """A seed's ego-graph. `pending` counts rows of it that have been asked for and not arrived yet.
 
+    `vertices` has every vertex type that the plan names, also those without a vertex, so that rows of edges always lead somewhere.
+
     The arrays are the caller's own; string references in payloads are looked up in `strings` and hold until the next update.
     """
 

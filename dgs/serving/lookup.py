@@ -72,7 +72,8 @@ class Lookup:
                 found = self._expand(node, hops[node.id], rows, frontier, dst_type)
                 gives[node.id, dst_type] = found.dst
                 edges.append(found)
-        vertices = {vtype: self._vertices(vtype, covers.get(vtype, [])) for vtype, m in self._members.items() if m.used}
+        named = dict.fromkeys([plan.seed_type, *(t for node in plan.nodes for t in (node.vtype, *node.dst_types))])
+        vertices = {vtype: self._vertices(vtype, covers.get(vtype, [])) for vtype in named}
         vertices[plan.seed_type].ids[0] = seed
         return EgoGraph(seed, plan.seed_type, vertices, edges, len(pending), state.strings)
 

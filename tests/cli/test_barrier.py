@@ -16,16 +16,26 @@ def state(name: str) -> Answer:
 
 
 def test_set_prints_the_state(dgs: Dgs, service: FakeService) -> None:
+    service.on("GET /barriers/loaded", as_json({"name": "loaded", "state": "NOT_SET", "count": None, "loaders": []}))
     service.on("POST /barriers/loaded", state("NOT_SET"))
     assert dgs("barrier", "set", "loaded", "--count", 3, "--loader-id", 2, "--server", service.url).output == "NOT_SET\n"
-    method, target, body = service.asked[0]
+    method, target, body = service.asked[1]
     assert (method, target, json.loads(body)) == ("POST", "/barriers/loaded", {"count": 3, "loader_id": 2})
 
 
 def test_set_twice_otherwise_fails(dgs: Dgs, service: FakeService) -> None:
+    service.on("GET /barriers/loaded", as_json({"name": "loaded", "state": "READY", "count": 2, "loaders": [1, 2]}))
     service.on("POST /barriers/loaded", problem(409, detail="Barrier loaded Already Set."))
     result = dgs("barrier", "set", "loaded", "--server", service.url)
     assert (result.exit_code, result.stderr) == (1, "dgs: Barrier loaded Already Set.\n")
+
+
+def test_set_again_says_that_it_covers_nothing_new(dgs: Dgs, service: FakeService) -> None:
+    service.on("GET /barriers/loaded", state("READY"))
+    service.on("POST /barriers/loaded", state("READY"))
+    result = dgs("barrier", "set", "loaded", "--server", service.url)
+    assert (result.exit_code, result.stdout) == (0, "READY\n")
+    assert "does not cover what was loaded since" in result.stderr
 
 
 @pytest.mark.parametrize("arguments", [["--count", "0"], ["--loader-id", "-1"], ["--count", "x"]])
@@ -42,7 +52,8 @@ def test_status(dgs: Dgs, service: FakeService) -> None:
 def test_wait_returns_when_ready(dgs: Dgs, service: FakeService) -> None:
     service.on("GET /barriers/loaded", state("NOT_SET"), state("PRODUCED"), state("SAMPLED"), state("READY"))
     result = dgs("barrier", "wait", "loaded", "--server", service.url)
-    assert (result.exit_code, result.output) == (0, "READY\n")
+    assert (result.exit_code, result.stdout) == (0, "READY\n")
+    assert result.stderr == "dgs: barrier loaded is not set yet; waiting for its loaders\n"
     assert len(service.asked) == 4
 
 

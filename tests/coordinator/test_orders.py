@@ -11,6 +11,7 @@ import pytest
 
 from dgs.bus.memory import MemoryBus
 from dgs.coordinator import coordinator as module
+from dgs.coordinator.loader_info import loader_info
 from dgs.coordinator.state_file import StateFile
 from dgs.core.control import DIMENSION, INSTALL
 from dgs.core.deployment import Deployment
@@ -110,6 +111,14 @@ async def test_loaders_wait_until_they_are_accepted(start: Start, document: Docu
     }
 
 
+async def test_no_loader_begins_before_there_is_a_query(start: Start, document: Document) -> None:
+    c = await start(accepting=True)
+    with pytest.raises(NotReadyError, match="dgs query install"):
+        await c.init_info()
+    await c.install(document())  # and the refused loader has shut nothing
+    assert await c.init_info()
+
+
 async def test_the_first_dimension_wins(start: Start, bus: MemoryBus, written: Written) -> None:
     c = await start(accepting=True)
     first = {"kind": "vertex", "type": 0, "attribute": 2, "dim": 8}
@@ -117,7 +126,7 @@ async def test_the_first_dimension_wins(start: Start, bus: MemoryBus, written: W
     assert await c.propose_dimension("vertex", 0, 2, 8) == [first]
     assert await c.propose_dimension("vertex", 0, 2, 9) == [first]
     assert await c.propose_dimension("edge", 2, 2, 3) == [first, second]
-    assert (await c.init_info())["dimensions"] == [first, second]
+    assert loader_info(c.deployment, c.layouts, bus_url="", fsync="never")["dimensions"] == [first, second]
     assert (await start()).layouts.to_json() == [first, second]
     for items in await written(bus):
         assert [(i.kind, i.body) for i in items] == [(DIMENSION, first), (DIMENSION, second)]
