@@ -140,6 +140,8 @@ class DataDir:
             StateError: the parent is missing, something else has the name, or writing is not allowed.
         """
         parent = self.root.absolute().parent
+        if self.root.exists() and not self.root.is_dir():
+            raise StateError(f"the data directory {self.root} is a file; give another --data-dir")
         if not parent.is_dir():
             raise StateError(f"cannot make the data directory {self.root}: its parent {parent} is not a directory; make it first")
         try:

@@ -128,7 +128,7 @@ def test_a_missing_parent_is_named(tmp_path: Path) -> None:
 
 def test_a_file_in_the_way_is_named(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("")
-    with pytest.raises(StateError, match="cannot be used"):
+    with pytest.raises(StateError, match="is a file"):
         DataDir(tmp_path / "state").make()
 
 

@@ -6,6 +6,7 @@ once.
 """
 
 import importlib
+import os
 from typing import Any, ClassVar
 
 import click
@@ -61,6 +62,12 @@ class Program(click.Group):
         except DgsError as e:
             complain(e)
             ctx.exit(e.exit_code)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader has gone; what is left in the buffer goes nowhere
+            ctx.exit(1)
+        except OSError as e:
+            click.echo(f"dgs: {e}", err=True)
+            ctx.exit(1)
         except KeyboardInterrupt:
             ctx.exit(INTERRUPTED)
 

@@ -1,5 +1,6 @@
 """How commands reach a service: the options that say where it is, and a connection that tells when it has to wait for it."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -70,4 +71,4 @@ def connected(server: str, retry_timeout_s: float = 0.0, *, answer_s_max: float 
 
 def server_argument(server: str) -> str:
     """Return what has to be added to a command so that it reaches this service: nothing for the default one."""
-    return "" if server == DEFAULT_SERVER else f" --server {server}"
+    return "" if server == DEFAULT_SERVER else f" --server {shlex.quote(server)}"

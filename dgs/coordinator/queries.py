@@ -32,7 +32,10 @@ def install(state: State, plan: QueryPlan, name: str | None, schema: Schema) -> 
                 f"query id {plan.query_id} is used by {same_id.name!r}, which has another plan; give another query_id"
             )
         if name is not None and name != same_id.name:
-            raise ConflictError(f"query {plan.query_id} is installed under the name {same_id.name!r}, not {name!r}")
+            raise ConflictError(
+                f"query {plan.query_id} is installed under the name {same_id.name!r}, not {name!r}; give that name, or another "
+                "query_id"
+            )
         return state
     name = f"q{plan.query_id}" if name is None else name
     same_name = next((q for q in state.queries if q.name == name), None)

@@ -84,8 +84,8 @@ class OperatorSet:
         return max(depth.values(), default=1)
 
     def query(self, key: int | str) -> InstalledQuery | None:
-        """Return the query of this id or name."""
-        return next((q for q in self.queries if key in (q.id, q.name)), None)
+        """Return the query of this id or name; an id may be written as text, since no name is all digits."""
+        return next((q for q in self.queries if key == q.name or str(key) == str(q.id)), None)
 
 
 def _operator(node: PlanNode, children: tuple[int, ...], fed: bool, schema: Schema, number: int) -> Operator:

@@ -101,7 +101,8 @@ def test_rounds_are_the_longest_path_below_a_source() -> None:
 def test_a_query_is_found_by_id_and_by_name() -> None:
     operators = installed(two_hops(), document(source(1), edge(1)))
     assert operators.query(1) is operators.query("q1") is operators.queries[1]
-    assert operators.query(2) is operators.query("0") is None
+    assert operators.query("0") is operators.query(0) is operators.queries[0]
+    assert operators.query(2) is operators.query("9" * 5000) is operators.query("no") is None
 
 
 @st.composite
