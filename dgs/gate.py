@@ -1,6 +1,6 @@
 """What answers while the service is being put together: it lives, but is not ready; then everything goes to the real application.
 
-Plain ASGI without a framework, as those take longest to import. Called by `dgs.app` only.
+Plain ASGI without a framework, as those take longest to import. Called by `dgs.app` only; the types of ASGI are for `dgs.api`, too.
 """
 
 import json
@@ -13,13 +13,15 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+_WHY = "the service is starting; ask again in a moment"
 _STARTING = {
     "type": "urn:dgs:problem:not-ready",
     "title": "Not ready",
     "status": 503,
-    "detail": "the service is starting; ask again in a moment",
-    "problems": ["the service is starting; ask again in a moment"],
+    "detail": _WHY,
+    "problems": [_WHY],
 }
+_TEXT = b"text/plain; charset=utf-8"
 
 
 class Gate:
@@ -38,7 +40,9 @@ class Gate:
             await self._application(scope, receive, send)
         elif scope["type"] == "http":
             if scope["path"] == "/livez":
-                await _answer(send, 200, b"text/plain; charset=utf-8", b"ok\n")
+                await _answer(send, 200, _TEXT, b"ok\n")
+            elif f"{scope['path']}/".startswith("/admin/"):  # the reference's paths, in plain text whatever happens
+                await _answer(send, 503, _TEXT, f"{_WHY}\n".encode())
             else:
                 await _answer(send, 503, b"application/problem+json", json.dumps(_STARTING).encode())
 

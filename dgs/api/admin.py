@@ -5,20 +5,31 @@ It translates only; everything is the coordinator's doing. New things get a REST
 
 import json
 from collections.abc import Awaitable, Callable
+from http import HTTPMethod
 from urllib.parse import parse_qs
 
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import PlainTextResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 
 from dgs.api.body import read_body
 from dgs.api.health import state_shown
+from dgs.api.openapi import texts
 from dgs.api.parts import Parts
 from dgs.api.problems import problem_of
 from dgs.core.errors import ConflictError, DgsError, InputError, PlanError
 from dgs.telemetry import logs
 
 PREFIX = "/admin/"
-METHODS = ["GET", "POST", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS"]
+METHODS = [str(method) for method in HTTPMethod]
+JSON = {"schema", "query", "init-info/dataloader"}
+"""What answers JSON when all is well."""
+REFUSALS: dict[str, tuple[int, ...]] = {
+    "barrier/status": (400,),
+    "query": (400,),
+    "init": (400, 409, 413),
+    "barrier/set": (400, 413),
+}
+"""With what a path refuses, beside 503, which everything answers while the service is starting."""
 Handler = Callable[[Request], Awaitable[Response]]
 
 _log = logs.get(__name__)
@@ -123,9 +134,16 @@ def admin_router(parts: Parts) -> APIRouter:
     for method, handlers in (("GET", admin.get), ("POST", admin.post)):
         for path, handler in handlers.items():
             router.add_api_route(
-                PREFIX + path, admin.answer, methods=[method], summary=handler.__doc__, response_class=PlainTextResponse
+                PREFIX + path,
+                admin.answer,
+                methods=[method],
+                summary=handler.__doc__,
+                status_code=501 if path == "checkpoint" else 200,
+                response_class=JSONResponse if path in JSON else PlainTextResponse,
+                responses=texts(*REFUSALS.get(path, ()), 503),
             )
-    router.add_api_route(PREFIX + "{rest:path}", admin.answer, methods=METHODS, include_in_schema=False)
+    for path in (PREFIX.rstrip("/"), PREFIX + "{rest:path}"):
+        router.add_api_route(path, admin.answer, methods=METHODS, include_in_schema=False)
     return router
 
 

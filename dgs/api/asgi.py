@@ -4,26 +4,28 @@ A middleware of the framework would sit on the way of every sample, so there is 
 `dgs.app` calls `make_app` with the parts that it has put together.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from http import HTTPMethod
 from importlib.metadata import version
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from dgs.api.admin import admin_router
-from dgs.api.body import Application, Receive, Scope, Send
 from dgs.api.control import control_router
 from dgs.api.dataplane import DataPlane, ServingPartition
 from dgs.api.health import health_router
 from dgs.api.openapi import SAMPLES, SCHEMAS
-from dgs.api.parts import Check, Parts
+from dgs.api.parts import Parts
 from dgs.api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
 from dgs.api.samples import SamplesEndpoint
 from dgs.config import Settings
 from dgs.coordinator.coordinator import Coordinator
 from dgs.core.errors import DgsError, InputError
+from dgs.gate import Application, Receive, Scope, Send
 from dgs.telemetry import logs
 
 WELCOME = """dgs: dynamic graph sampling
@@ -36,25 +38,18 @@ GET /docs            all paths
 _log = logs.get(__name__)
 
 
-def make_app(
-    coordinator: Coordinator,
-    partitions: Sequence[ServingPartition],
-    settings: Settings,
-    *,
-    checks: Mapping[str, Check] | None = None,
-) -> Application:
+def make_app(coordinator: Coordinator, partitions: Sequence[ServingPartition], settings: Settings) -> Application:
     """Return the application.
 
     Args:
         coordinator: a started one.
         partitions: all serving partitions, in order.
         settings: limits.
-        checks: further conditions of `/readyz`, by name: None when all is well, else the reason why not.
     """
     deployment = coordinator.deployment
     assert len(partitions) == deployment.serving_partitions, "a serving partition is missing"
     plane = DataPlane(partitions, coordinator, generation=deployment.generation, seeds_max=settings.seeds_max)
-    framework = _framework(Parts(coordinator, partitions, settings, checks or {}))
+    framework = _framework(Parts(coordinator, partitions, settings))
     return _fork(SamplesEndpoint(plane, body_bytes_max=settings.body_bytes_max), framework)
 
 
@@ -106,8 +101,20 @@ async def _wrong_parameters(request: Request, error: Exception) -> Response:
 
 async def _framework_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException), "registered for nothing else"
-    detail = f"there is no {request.scope['path']}; /docs lists all paths" if error.status_code == 404 else error.detail
-    return _response(problem_of_status(error.status_code, detail, dict(error.headers or {})))
+    path, detail, headers = request.scope["path"], error.detail, dict(error.headers or {})
+    if error.status_code == 404:
+        detail = f"there is no {path}; /docs lists all paths"
+    elif error.status_code == 405:
+        # The framework names those of the first route of the path only.
+        allowed = [m for m in HTTPMethod if _takes(request, m)]
+        detail = f"{path} takes {' and '.join(allowed)}, not {request.method}"
+        headers = {"allow": ", ".join(allowed)}
+    return _response(problem_of_status(error.status_code, detail, headers))
+
+
+def _takes(request: Request, method: str) -> bool:
+    scope = {**request.scope, "method": method}
+    return any(route.matches(scope)[0] is Match.FULL for route in request.app.routes)
 
 
 def _response(problem: Problem) -> Response:

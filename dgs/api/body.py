@@ -1,16 +1,8 @@
 """Reading the body of a request, up to a limit: a longer one is refused before it is in memory. Raw ASGI, for all routes."""
 
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
 from dgs.core.errors import InputError, TooLargeError
+from dgs.gate import Receive, Scope
 
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
-"""An ASGI application."""
 DROPPED_BYTES_MAX = 16 << 20
 """A body that is announced as too large, but no larger than this, is read and dropped: a client that is cut off while it sends may
 never see the answer."""

@@ -3,8 +3,7 @@
 import asyncio
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
-from fastapi import Query as Parameter
+from fastapi import APIRouter, Depends, Request, Response
 
 from dgs.api.body import read_body
 from dgs.api.health import state_shown
@@ -22,9 +21,11 @@ from dgs.api.models import (
     Serving,
     read_model,
 )
+from dgs.api.openapi import problems
+from dgs.api.parameters import check_path, given_parameters
 from dgs.api.parts import Parts
 from dgs.coordinator.barriers import BarrierView
-from dgs.core.errors import NotFoundError
+from dgs.core.errors import InputError, NotFoundError
 from dgs.core.operators import InstalledQuery
 from dgs.core.query import QueryPlan
 
@@ -34,11 +35,18 @@ MIX = (
     "x += 0x9E3779B97F4A7C15; x = (x ^ x>>30) * 0xBF58476D1CE4E5B9; x = (x ^ x>>27) * 0x94D049BB133111EB; "
     "x ^ x>>31; ids as two's complement"
 )
+NAME = {
+    "name": "name",
+    "in": "query",
+    "schema": {"type": "string"},
+    "description": "name of the query; `q` and its id unless given",
+}
 
 
 def control_router(parts: Parts) -> APIRouter:
     """Return the routes."""
-    router = APIRouter(tags=["control"])
+    # 503 is also what everything answers while the service is starting.
+    router = APIRouter(tags=["control"], dependencies=[Depends(_path_is_text)], responses=problems(503))
     Control(parts).add_to(router)
     return router
 
@@ -51,18 +59,22 @@ class Control:
         self._coordinator = parts.coordinator
 
     def add_to(self, router: APIRouter) -> None:
-        """Add the routes; bodies are read by `read_body`, so that the limit holds, and described here."""
+        """Add the routes; URLs and bodies are read by this package, strictly and up to the limit, and described here."""
         get, post = router.get, router.post
         get("/queries", summary="Installed queries")(self.queries)
         document = {"type": "object", "title": "Install-query document", "required": ["query_plan"]}
-        post("/queries", summary="Install a query", openapi_extra=_body(document))(self.install)
-        get("/queries/{name:path}", summary="One query, by name or id")(self.query)
+        description = _body(document) | {"parameters": [NAME]}
+        post("/queries", summary="Install a query", responses=problems(409, 413, 422), openapi_extra=description)(self.install)
+        get("/queries/{name:path}", summary="One query, by name or id", responses=problems(404, 422))(self.query)
         get("/barriers", summary="Barriers that are set")(self.barriers)
-        get("/barriers/{name:path}", summary="How far a barrier is; one that nobody has set is NOT_SET")(self.barrier)
-        setting = BarrierSetting.model_json_schema()
-        post("/barriers/{name:path}", summary="Set a barrier", openapi_extra=_body(setting))(self.set_barrier)
-        proposal = DimensionProposal.model_json_schema()
-        post("/dimensions", summary="Propose the length of a list", openapi_extra=_body(proposal))(self.propose)
+        how_far = "How far a barrier is; one that nobody has set is NOT_SET"
+        get("/barriers/{name:path}", summary=how_far, responses=problems(422))(self.barrier)
+        setting = _body(BarrierSetting.model_json_schema())
+        refusals = problems(409, 413, 422)
+        post("/barriers/{name:path}", summary="Set a barrier", responses=refusals, openapi_extra=setting)(self.set_barrier)
+        proposal = _body(DimensionProposal.model_json_schema())
+        refusals = problems(413, 422)
+        post("/dimensions", summary="Propose the length of a list", responses=refusals, openapi_extra=proposal)(self.propose)
         get("/schema", summary="The graph schema, verbatim")(self.schema)
         get("/cluster", summary="What is fixed, and how far it is")(self.cluster)
 
@@ -70,18 +82,19 @@ class Control:
         """List the installed queries in the order of their installation."""
         return Queries(queries=[self._shown(q) for q in self._coordinator.operators.queries])
 
-    async def install(
-        self,
-        request: Request,
-        name: str | None = Parameter(None, description="name of the query; `q` and its id unless given"),
-    ) -> Query:
+    async def install(self, request: Request) -> Query:
         """Install a query. The same query again is fine; another plan under a used id or name is 409."""
+        wrong: list[str] = []
+        given = given_parameters(request.scope["query_string"], wrong)
+        name = given.pop("name", None)
+        wrong += [f"unknown parameter {n!r}; known is name" for n in given]
+        if wrong:
+            raise InputError(wrong)
         return self._shown(await self._coordinator.install(await self._body(request), name))
 
     async def query(self, name: str) -> QueryWithDocument:
         """Show a query and its document."""
-        key: int | str = int(name) if name.isascii() and name.isdigit() else name
-        found = self._coordinator.operators.query(key)
+        found = self._coordinator.operators.query(name)
         if found is None:
             raise NotFoundError(f"there is no query {name!r}")
         return QueryWithDocument(**self._shown(found).model_dump(), document=_document(found.plan))
@@ -146,6 +159,10 @@ class Control:
     def _barrier(self, b: BarrierView) -> Barrier:
         state: Any = str(state_shown(b, self._parts.partitions))
         return Barrier(name=b.name, state=state, count=b.count, loaders=list(b.loaders))
+
+
+async def _path_is_text(request: Request) -> None:
+    check_path(request.scope)
 
 
 def _document(plan: QueryPlan) -> dict[str, Any]:

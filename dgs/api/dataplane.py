@@ -113,7 +113,7 @@ class DataPlane:
             if len(installed) > 1:
                 raise InputError(f"the query is missing, and there are several: {_names(installed)}")
             return installed[0]
-        found = operators.query(int(key) if isinstance(key, str) and key.isascii() and key.isdigit() else key)
+        found = operators.query(key)
         if found is None:
             raise NotFoundError(f"there is no query {key!r}; installed are {_names(installed)}")
         return found

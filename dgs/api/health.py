@@ -3,8 +3,10 @@
 from collections.abc import Sequence
 
 from fastapi import APIRouter, Response
+from fastapi.responses import PlainTextResponse
 
 from dgs.api.dataplane import ServingPartition
+from dgs.api.openapi import problems
 from dgs.api.parts import Parts
 from dgs.api.problems import MEDIA_TYPE, RETRY_AFTER_S, Problem
 from dgs.coordinator.barriers import BarrierState, BarrierView
@@ -17,8 +19,6 @@ def readiness(parts: Parts) -> dict[str, str]:
     found = {"queries": OK if parts.coordinator.accept_loaders.is_set() else "the first queries are being installed"}
     for index, partition in enumerate(parts.partitions):
         found[f"serving-{index}"] = OK if partition.caught_up else "still reading what was there before its start"
-    for name, check in parts.checks.items():
-        found[name] = check() or OK
     return found
 
 
@@ -30,14 +30,16 @@ def state_shown(barrier: BarrierView, partitions: Sequence[ServingPartition]) ->
 
 
 def health_router(parts: Parts) -> APIRouter:
-    """Return the routes."""
+    """Return the routes; load balancers ask with HEAD, too."""
     router = APIRouter(tags=["health"])
 
-    @router.get("/livez", summary="The process lives")
+    @router.head("/livez", include_in_schema=False)
+    @router.get("/livez", summary="The process lives", response_class=PlainTextResponse)
     async def livez() -> Response:
         return Response("ok\n", media_type="text/plain")
 
-    @router.get("/readyz", summary="Requests can be answered", responses={503: {"description": "Not ready; says why"}})
+    @router.head("/readyz", include_in_schema=False)
+    @router.get("/readyz", summary="Requests can be answered", responses=problems(503))
     async def readyz(response: Response) -> object:
         checks = readiness(parts)
         reasons = [f"{name}: {state}" for name, state in checks.items() if state != OK]

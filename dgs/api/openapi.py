@@ -1,4 +1,4 @@
-"""The description of `/samples` in `/openapi.json`: it is served without the framework, so the framework cannot describe it."""
+"""What `/openapi.json` says that the framework does not know: `/samples`, which is served without it, and what errors look like."""
 
 from typing import Any
 
@@ -53,16 +53,34 @@ SCHEMAS: dict[str, Any] = {
 """What `/samples` answers, and what every error is."""
 
 
+MEANING = {
+    400: "Refused; says why",
+    404: "No such query, or none is installed",
+    409: "It contradicts what stands",
+    413: "More seeds or a larger body than the settings allow",
+    422: "Not understood; says why",
+    503: "Not ready; says why; ask again",
+}
+"""What each status of an error says, wherever it is declared."""
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that answers these statuses with problem documents."""
+    return _errors({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}, statuses)
+
+
+def texts(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Return the `responses` of a route that answers these statuses in plain text."""
+    return _errors({"text/plain": {"schema": {"type": "string"}}}, statuses)
+
+
+def _errors(content: dict[str, Any], statuses: tuple[int, ...]) -> dict[int | str, dict[str, Any]]:
+    return {s: {"description": MEANING[s], "content": content} for s in statuses}
+
+
 def _answers(schema: dict[str, Any], *statuses: int) -> dict[str, Any]:
-    meaning = {
-        404: "No such query, or none is installed",
-        413: "More seeds or a larger body than the settings allow",
-        422: "Not understood; says why",
-        503: "Not ready; ask again",
-    }
-    problem = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
     found: dict[str, Any] = {"200": {"description": "The answer", "content": {"application/json": {"schema": schema}}}}
-    return found | {str(s): {"description": meaning[s], "content": problem} for s in statuses}
+    return found | {str(status): answer for status, answer in problems(*statuses).items()}
 
 
 _SAMPLE = {"$ref": "#/components/schemas/Sample"}

@@ -5,14 +5,15 @@ It translates between HTTP and the data plane: parameters and bodies in, JSON an
 
 import re
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
 import orjson
 
-from dgs.api.body import Receive, Scope, Send, read_body
+from dgs.api.body import read_body
 from dgs.api.dataplane import DataPlane
+from dgs.api.parameters import given_parameters
 from dgs.api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
 from dgs.core.errors import DgsError, InputError
+from dgs.gate import Receive, Scope, Send
 from dgs.telemetry import logs
 
 LATER = {
@@ -67,20 +68,8 @@ def read_parameters(query_string: bytes) -> tuple[int, str | None]:
     Raises:
         InputError: with every problem of the parameters.
     """
-    given: dict[str, str] = {}
     problems: list[str] = []
-    for part in query_string.split(b"&"):
-        if not part:
-            continue
-        key, _, value = part.partition(b"=")
-        try:
-            name, text = _decoded(key), _decoded(value)
-        except UnicodeDecodeError:
-            problems.append(f"{part.decode('ascii', 'replace')} is not UTF-8")
-            continue
-        if name in given:
-            problems.append(f"{name} is given twice")
-        given[name] = text
+    given = given_parameters(query_string, problems)
     vid = _vid(given.pop("vid", None), problems)
     query = given.pop("query", None)
     if query == "":
@@ -124,12 +113,6 @@ def read_request(body: bytes) -> tuple[list[int], int | str | None]:
         raise InputError(problems)
     assert isinstance(vids, list), "anything else is a problem"
     return vids, query
-
-
-def _decoded(text: bytes) -> str:
-    if b"%" in text or b"+" in text:
-        text = unquote_to_bytes(text.replace(b"+", b" "))
-    return text.decode()
 
 
 def _vid(text: str | None, problems: list[str]) -> int:

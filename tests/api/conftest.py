@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from dgs.api import make_app
-from dgs.api.body import Application
 from dgs.bus.memory import MemoryBus
 from dgs.config import Settings
 from dgs.coordinator.coordinator import Coordinator
@@ -22,6 +21,7 @@ from dgs.core.layout import Layouts
 from dgs.core.operators import InstalledQuery, OperatorSet
 from dgs.core.schema import Schema
 from dgs.core.strings import StringTable
+from dgs.gate import Application
 
 P, S = 4, 2
 SCHEMA_TEXT = b"""{ "attr_defs": [{"type": 0, "name": "timestamp", "value_type": "INT64"},

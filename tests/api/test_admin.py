@@ -7,6 +7,7 @@ import pytest
 
 from dgs.bus.memory import MemoryBus
 from dgs.coordinator.coordinator import Coordinator
+from dgs.gate import Gate
 from tests.api.conftest import SCHEMA_TEXT, Document, P
 
 Client = httpx.AsyncClient
@@ -105,13 +106,17 @@ async def test_schema(client: Client) -> None:
     assert (await client.get("/admin/schema")).content == SCHEMA_TEXT
 
 
-async def test_init_info(client: Client, coordinator: Coordinator) -> None:
+async def test_init_info(client: Client, coordinator: Coordinator, document: Document) -> None:
     response = await client.get("/admin/init-info/dataloader")
     assert response.status_code == 503
     assert response.headers["content-type"].startswith("text/plain")
     assert response.headers["retry-after"] == "1"
     assert "ask again" in response.text
     coordinator.accept_loaders.set()
+    response = await client.get("/admin/init-info/dataloader")
+    is_text(response, 503, response.text)
+    assert "dgs query install" in response.text
+    await coordinator.install(document())
     info = (await client.get("/admin/init-info/dataloader")).json()
     assert info["downstream"]["partition"] == {"data_partition_num": P, "kafka_router": [0, 1, 2, 3]}
     assert info["downstream"]["kafka"] == {"brokers": [], "topic": "record-batches", "partitions": P}
@@ -130,10 +135,19 @@ async def test_checkpoints_are_refused_honestly(client: Client) -> None:
 async def test_everything_else(client: Client) -> None:
     for path in ("/admin/", "/admin/nothing", "/admin/query", "/admin/init/x", "/admin/barrier/status"):
         is_text(await client.post(path), 400, "Unsupported POST Request.\n")
-    for path in ("/admin/", "/admin/init", "/admin/barrier", "/admin/checkpoint"):
+    for path in ("/admin", "/admin/", "/admin/init", "/admin/barrier", "/admin/checkpoint"):
         is_text(await client.get(path), 400, "Unsupported GET Request.\n")
-    for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
         is_text(await client.request(method, "/admin/init"), 400, f"Unsupported {method} Request.\n")
+
+
+async def test_errors_are_text_while_the_service_starts() -> None:
+    async with Client(transport=httpx.ASGITransport(Gate()), base_url="http://dgs") as client:
+        for path in ("/admin", "/admin/", "/admin/init-info/dataloader"):
+            response = await client.get(path)
+            is_text(response, 503, "the service is starting; ask again in a moment\n")
+            assert response.headers["retry-after"] == "1"
+        assert (await client.get("/administration")).headers["content-type"] == "application/problem+json"
 
 
 async def test_a_trailing_slash_is_forgiven(client: Client, document: Document) -> None:

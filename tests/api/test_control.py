@@ -8,12 +8,12 @@ import orjson
 import pytest
 
 from dgs.api import make_app
-from dgs.api.body import Application
 from dgs.bus.memory import MemoryBus
 from dgs.config import Settings
 from dgs.coordinator.coordinator import Coordinator
 from dgs.core.operators import InstalledQuery
 from dgs.core.partition import mix
+from dgs.gate import Application
 from tests.api.conftest import SCHEMA_TEXT, Document, FakePartition, P, ProblemCheck, S
 
 Client = httpx.AsyncClient
@@ -40,12 +40,29 @@ async def test_installing_queries(client: Client, document: Document, is_problem
     is_problem(await client.post("/queries", content=document(note="x" * 5000)), 413, "body_bytes_max")
 
 
+@pytest.mark.parametrize(
+    ("parameters", "why"),
+    [
+        ("nam=x", "unknown parameter 'nam'; known is name"),
+        ("name=a&nam=x&y", "unknown parameter 'nam'; known is name; unknown parameter 'y'"),
+        ("name=a&name=b", "name is given twice"),
+        ("name=a%ffb", "name=a%ffb is not UTF-8"),
+    ],
+)
+async def test_wrong_parameters_of_an_installation(
+    client: Client, document: Document, is_problem: ProblemCheck, parameters: str, why: str
+) -> None:
+    is_problem(await client.post(f"/queries?{parameters}", content=document()), 422, why)
+    assert (await client.get("/queries")).json() == {"queries": []}
+
+
 async def test_no_query_after_the_first_loader(
     client: Client, coordinator: Coordinator, document: Document, is_problem: ProblemCheck
 ) -> None:
+    await coordinator.install(document())
     coordinator.accept_loaders.set()
     await coordinator.init_info()
-    is_problem(await client.post("/queries", content=document()), 409, "a loader has begun")
+    is_problem(await client.post("/queries", content=document(query_id=1, fanout=1)), 409, "a loader has begun")
 
 
 async def test_barriers(client: Client, coordinator: Coordinator, is_problem: ProblemCheck) -> None:
@@ -83,6 +100,15 @@ async def test_wrong_barriers(client: Client, is_problem: ProblemCheck, body: by
     is_problem(await client.post("/barriers/" + "n" * 201), 422, "200 characters")
     is_problem(await client.post("/barriers/a%09b"), 422, "control characters")
     is_problem(await client.post("/barriers/"), 422, "must not be empty")
+
+
+async def test_a_path_that_is_no_text(client: Client, is_problem: ProblemCheck) -> None:
+    is_problem(await client.post("/barriers/a%ffb"), 422, "the path /barriers/a%ffb is not UTF-8")
+    assert (await client.get("/barriers")).json() == {"barriers": []}
+    is_problem(await client.get("/barriers/a%ffb"), 422, "not UTF-8")
+    is_problem(await client.get("/queries/a%ffb"), 422, "not UTF-8")
+    for name in ("%d0%b4", "%ef%bf%bd"):
+        assert (await client.get(f"/barriers/{name}")).status_code == 200
 
 
 async def test_a_ready_barrier_waits_for_partitions_that_read_again(
@@ -169,13 +195,11 @@ async def test_health(client: Client, coordinator: Coordinator, partitions: list
     assert response.json() == {"ready": True, "checks": {"queries": "ok", "serving-0": "ok", "serving-1": "ok"}}
 
 
-async def test_further_checks(coordinator: Coordinator, partitions: list[FakePartition], settings: Settings) -> None:
-    coordinator.accept_loaders.set()
-    app = make_app(coordinator, partitions, settings, checks={"samplers": lambda: "2 of 3 run"})
-    async with Client(transport=httpx.ASGITransport(app), base_url="http://dgs") as client:
-        response = await client.get("/readyz")
-    assert response.status_code == 503
-    assert response.json()["problems"] == ["samplers: 2 of 3 run"]
+@pytest.mark.parametrize("path", ["/livez", "/readyz"])
+async def test_health_can_be_asked_with_head(client: Client, path: str) -> None:
+    asked, probed = await client.get(path), await client.head(path)
+    assert (probed.status_code, probed.content) == (asked.status_code, b"")
+    assert probed.headers["content-type"] == asked.headers["content-type"]
 
 
 async def test_a_host_that_is_none(client: Client, is_problem: ProblemCheck) -> None:
@@ -187,9 +211,10 @@ async def test_unknown_paths_and_methods(client: Client, is_problem: ProblemChec
     for path in ("/nothing", "/samples/", "/queries?x=1/", "/livez/"):
         if "?" not in path:
             is_problem(await client.get(path), 404, f"there is no {path}")
-    response = await client.delete("/queries")
-    is_problem(response, 405, "Method Not Allowed")
-    assert "allow" in response.headers
+    for path, methods in {"/queries": ["GET", "POST"], "/barriers/a": ["GET", "POST"], "/livez": ["GET", "HEAD"]}.items():
+        response = await client.delete(path)
+        is_problem(response, 405, f"{path} takes {' and '.join(methods)}, not DELETE")
+        assert response.headers["allow"] == ", ".join(methods)
     assert "/docs" in (await client.get("/")).text
 
 
@@ -233,6 +258,48 @@ async def test_everything_is_documented(client: Client) -> None:
     }
     assert {"Sample", "Problem"} <= set(document["components"]["schemas"])
     assert (await client.get("/openapi.json")).json() == document
+
+
+ERROR, JSON, TEXT = "application/problem+json", "application/json", "text/plain"
+
+
+@pytest.mark.parametrize(
+    ("operation", "answers"),
+    [
+        ("GET /livez", {200: TEXT}),
+        ("GET /readyz", {200: JSON, 503: ERROR}),
+        ("GET /queries", {200: JSON, 503: ERROR}),
+        ("POST /queries", {200: JSON, 409: ERROR, 413: ERROR, 422: ERROR, 503: ERROR}),
+        ("GET /queries/{name}", {200: JSON, 404: ERROR, 422: ERROR, 503: ERROR}),
+        ("GET /barriers", {200: JSON, 503: ERROR}),
+        ("GET /barriers/{name}", {200: JSON, 422: ERROR, 503: ERROR}),
+        ("POST /barriers/{name}", {200: JSON, 409: ERROR, 413: ERROR, 422: ERROR, 503: ERROR}),
+        ("POST /dimensions", {200: JSON, 413: ERROR, 422: ERROR, 503: ERROR}),
+        ("GET /schema", {200: JSON, 503: ERROR}),
+        ("GET /cluster", {200: JSON, 503: ERROR}),
+        ("POST /admin/init", {200: TEXT, 400: TEXT, 409: TEXT, 413: TEXT, 503: TEXT}),
+        ("POST /admin/barrier/set", {200: TEXT, 400: TEXT, 413: TEXT, 503: TEXT}),
+        ("POST /admin/checkpoint", {501: TEXT, 503: TEXT}),
+        ("GET /admin/barrier/status", {200: TEXT, 400: TEXT, 503: TEXT}),
+        ("GET /admin/schema", {200: JSON, 503: TEXT}),
+        ("GET /admin/query", {200: JSON, 400: TEXT, 503: TEXT}),
+        ("GET /admin/init-info/dataloader", {200: JSON, 503: TEXT}),
+    ],
+)
+async def test_answers_are_declared_as_they_are(client: Client, operation: str, answers: dict[int, str]) -> None:
+    document = (await client.get("/openapi.json")).json()
+    method, path = operation.split()
+    declared = document["paths"][path][method.lower()]["responses"]
+    assert {int(status): list(answer["content"]) for status, answer in declared.items()} == {s: [t] for s, t in answers.items()}
+    assert "HTTPValidationError" not in document["components"]["schemas"]
+    # And it is so, as far as asking without anything shows.
+    response = await client.request(method, path.replace("{name}", "x"))
+    assert response.headers["content-type"].split(";")[0] == answers[response.status_code]
+
+
+async def test_the_name_of_a_query_is_declared(client: Client) -> None:
+    document = (await client.get("/openapi.json")).json()
+    assert [p["name"] for p in document["paths"]["/queries"]["post"]["parameters"]] == ["name"]
 
 
 def test_the_framework_is_imported_late() -> None:

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import pytest
 import uvicorn
 
-from dgs.api.body import Application
 from dgs.core.operators import InstalledQuery
+from dgs.gate import Application
 
 ANSWER_S = 10
 
@@ -98,3 +98,13 @@ async def test_a_client_that_goes_away_in_its_body(connection: Connection) -> No
     await connection.writer.drain()
     connection.writer.close()
     assert await connection.closed()
+
+
+async def test_a_probe_and_a_path_that_is_no_text(connection: Connection) -> None:
+    """What the server makes of HEAD and of a path that is not UTF-8."""
+    probe = b"HEAD /livez HTTP/1.1\r\nhost: x\r\n\r\n"
+    connection.writer.write(probe + b"POST /barriers/a%ffb HTTP/1.1\r\nhost: x\r\ncontent-length: 0\r\n\r\n")
+    assert (await connection.answer(body=False))[0] == 200
+    status, _, content = await connection.answer()
+    assert status == 422
+    assert b"not UTF-8" in content
