@@ -2,18 +2,22 @@
 
 import asyncio
 import os
+import shlex
+import stat
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import click
-from dgs_client.connection import DEFAULT_PORT, Connection
+from dgs_client.connection import DEFAULT_PORT, DEFAULT_SERVER, Connection
 
 from dgs.bus import open_bus
 from dgs.bus.base import RECORDS, Bus
 from dgs.bus.local import Fsync
+from dgs.coordinator.barriers import LOADERS_MAX
 from dgs.core.errors import DgsError, InputError
 from dgs_loader.dead_letters import DeadLetterFile
 from dgs_loader.parser import Parser
@@ -47,9 +51,11 @@ def _delimiter(forbidden: str) -> Callable[[click.Context, click.Parameter, str]
 @click.option(
     "--dgs-service-host",
     "server",
+    envvar="DGS_SERVER",
     metavar="HOST",
-    default=f"127.0.0.1:{DEFAULT_PORT}",
+    default=DEFAULT_SERVER,
     show_default=True,
+    show_envvar=True,
     help=f"The service: a URL, HOST:PORT, or a host (then port {DEFAULT_PORT}).",
 )
 @click.option(
@@ -97,11 +103,11 @@ def _delimiter(forbidden: str) -> Callable[[click.Context, click.Parameter, str]
 @click.option("--barrier", metavar="NAME", help="Set this barrier behind everything that was loaded.")
 @click.option(
     "--barrier-count",
-    type=click.IntRange(min=1),
+    type=click.IntRange(1, LOADERS_MAX),
     metavar="N",
     help="How many loaders set the barrier together.  [default: 1]",
 )
-@click.option("--loader-id", type=click.IntRange(min=0), metavar="I", help="Which of them this one is.  [default: 0]")
+@click.option("--loader-id", type=click.IntRange(0, (1 << 63) - 1), metavar="I", help="Which of them this one is.  [default: 0]")
 @click.option(
     "--dead-letter",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -111,10 +117,12 @@ def _delimiter(forbidden: str) -> Callable[[click.Context, click.Parameter, str]
 )
 @click.option(
     "--retry-timeout",
+    envvar="DGS_RETRY_TIMEOUT_S",
     type=click.FloatRange(min=0),
     metavar="SECONDS",
     default=60.0,
     show_default=True,
+    show_envvar=True,
     help="How long to go on while the service or its bus is away.",
 )
 @click.version_option(package_name="dgs")
@@ -154,8 +162,7 @@ def main(
     if barrier is not None and not barrier.strip():
         raise click.UsageError("--barrier needs a name")
     letters = DeadLetterFile(dead_letter or Path((Path(data_file).name if data_file != _STDIN else "stdin") + ".dead-letters"))
-    if data_file != _STDIN and letters.path.absolute() == Path(data_file).absolute():
-        raise click.UsageError("--dead-letter is the data file itself")
+    _keep_apart(letters.path, pattern_file, data_file)
     try:
         with Connection(server, retry_timeout_s=retry_timeout) as connection:
             service = Service(connection)
@@ -168,26 +175,32 @@ def main(
                 reversed_edges=_edge_types(reversed_edges, init),
             )
             partitioner = Partitioner(init.data_partitions, init.router, batch_records=batch_size)
+            if barrier is not None:
+                service.check_barrier(barrier, barrier_count or 1, loader_id or 0)
             # Opening a named pipe waits for its writer: before the event loop, an interrupt ends that at once.
             fd = sys.stdin.fileno() if data_file == _STDIN else os.open(data_file, os.O_RDONLY)
             positions = asyncio.run(_load(Reader(fd), parser, service, init, letters, partitioner, retry_timeout, connection))
-            for partition, position in sorted(positions.items()):
-                click.echo(f"{init.generation}:{partition}:{position}")
-            if barrier is not None:
-                service.set_barrier(barrier, barrier_count or 1, loader_id or 0)
-                _say(f"barrier {barrier!r} is set; `dgs barrier wait {barrier}` returns when all of it is served")
+            try:
+                if barrier is not None:
+                    service.set_barrier(barrier, barrier_count or 1, loader_id or 0)
+                    wait = "dgs barrier wait" + ("" if connection.to_default else f" --server {shlex.quote(server)}")
+                    name = f"-- {shlex.quote(barrier)}" if barrier.startswith("-") else shlex.quote(barrier)
+                    _say(f"barrier {barrier!r} is set; `{wait} {name}` returns when all of it is served")
+            finally:  # standard output may be closed, and a barrier may be refused: neither takes the other along
+                for partition, position in sorted(positions.items()):
+                    click.echo(f"{init.generation}:{partition}:{position}")
     except InputError as e:
         for problem in e.problems:
-            _say(f"error: {problem}")
+            _say(f"dgs-loader: {problem}")
         sys.exit(e.exit_code)
     except DgsError as e:
-        _say(f"error: {e}")
+        _say(f"dgs-loader: {e}")
         sys.exit(e.exit_code)
     except OSError as e:
-        _say(f"error: {e}")
+        _say(f"dgs-loader: {e}")
         sys.exit(1)
     except KeyboardInterrupt:
-        _say("interrupted; load the same input again to complete it: records that arrive twice change nothing")
+        _say("dgs-loader: interrupted; load the same input again to complete it: records that arrive twice change nothing")
         sys.exit(INTERRUPTED_EXIT)
     finally:
         letters.close()
@@ -226,6 +239,19 @@ async def _load(
             await bus.close()
 
 
+def _keep_apart(letters: Path, pattern_file: Path, data_file: str) -> None:
+    """Refuse to write dead letters into what is read, under whatever name."""
+    inputs = {"pattern file": pattern_file.stat, "input": partial(os.fstat, 0) if data_file == _STDIN else Path(data_file).stat}
+    for what, status in inputs.items():
+        try:
+            read, written = status(), letters.stat()
+        except OSError:
+            continue  # one of them is not there: nothing can be lost
+        # A terminal or /dev/null may be both.
+        if os.path.samestat(read, written) and not stat.S_ISCHR(written.st_mode):
+            raise click.UsageError(f"--dead-letter: {letters} is the {what} itself, which would be lost; name another file")
+
+
 def _open_bus(url: str, fsync: Fsync) -> Bus:
     parts = urlsplit(url)
     if parts.scheme == "memory":
@@ -249,7 +275,7 @@ def _patterns(path: Path, init: LoaderInit, delimiter: str) -> PatternFile:
     except InputError as e:
         raise InputError([f"{path}: {problem}" for problem in e.problems]) from None
     for line in file.ignored:
-        _say(f"warning: {path}: {line}")
+        _say(f"dgs-loader: warning: {path}: {line}")
     return file
 
 

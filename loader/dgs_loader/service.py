@@ -7,15 +7,18 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, get_args
+from urllib.parse import quote
 
 from dgs_client.connection import Connection
 
 from dgs.bus.local import Fsync
+from dgs.coordinator.name import check_name
 from dgs.core.errors import ConflictError, DgsError, InputError, NotFoundError
 from dgs.core.layout import Dimension, Layouts
 from dgs.core.schema import Schema
 
 _NOT_SET = "NOT_SET"
+_SHARED = "Loaders that share a barrier must give the same --barrier-count and a --loader-id of their own"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,37 +97,58 @@ class Service:
             raise DgsError(f"the service did not confirm {what}: its answer has no such list")
         return layouts
 
+    def check_barrier(self, name: str, count: int, loader_id: int) -> None:
+        """Check, before anything is loaded, that this loader can set a barrier behind what it is going to send.
+
+        Raises:
+            InputError: the name is none.
+            ConflictError: the name is in use; says what to do.
+            DgsError: the service does not tell.
+        """
+        check_name("barrier", name)
+        if why := self._in_use(name, count, loader_id):
+            raise ConflictError(
+                f"barrier {name!r} {why}, so it would not cover this load. Nothing is loaded; choose a new name. {_SHARED}"
+            )
+
     def set_barrier(self, name: str, count: int, loader_id: int) -> None:
         """Set a barrier behind everything that this loader has sent.
 
         Raises:
-            ConflictError: the name is in use, so that this barrier does not cover what was just sent; says what to do.
+            ConflictError: the name has come into use, so that this barrier does not cover what was just sent; says what to do.
             DgsError: the service refused for another reason.
         """
-        # A repeated set is "Done" even if everything was set long ago: only the status before tells an old barrier from ours.
-        status = self._barrier_status(name)
-        if status != _NOT_SET:
-            raise _in_use(name, f"it was {status} before this load ended")
-        try:
-            self._connection.post_form("/admin/barrier/set", {"name": name, "count": count, "id": loader_id})
-        except InputError as e:
-            if "already set" not in str(e).lower():
+        # The same set again is fine for the service, even if all was set meanwhile: only a look before tells another's from ours.
+        why = self._in_use(name, count, loader_id)
+        if not why:
+            try:
+                self._connection.post_json(_path(name), {"count": count, "loader_id": loader_id})
+                return
+            except ConflictError as e:
+                why = f"is refused ({e})"
+            except (NotFoundError, InputError) as e:
                 raise DgsError(f"the service did not set barrier {name!r}: {e}") from None
-            raise _in_use(name, f"{str(e).strip().rstrip('.')}; its status is {self._barrier_status(name)}") from None
+        raise ConflictError(
+            f"barrier {name!r} {why}, so it does not cover the data just loaded. The data is loaded; to learn when it is served,"
+            f" set a barrier of a new name (`dgs barrier set NAME`). {_SHARED}"
+        )
 
-    def _barrier_status(self, name: str) -> str:
+    def _in_use(self, name: str, count: int, loader_id: int) -> str:
+        """Return why this loader cannot set the barrier, or nothing: other loaders that share it may have set it already."""
         try:
-            return self._connection.get("/admin/barrier/status", {"name": name}).text.strip()
+            barrier = self._connection.get(_path(name)).json()
         except (NotFoundError, InputError) as e:
-            raise DgsError(f"the service did not tell the status of barrier {name!r}: {e}") from None
+            raise DgsError(f"the service did not tell the state of barrier {name!r}: {e}") from None
+        state, loaders = barrier["state"], barrier["loaders"]
+        if state != _NOT_SET or len(loaders) == barrier["count"]:
+            return f"was set before (it is {state})"
+        if barrier["count"] not in (None, count):
+            return f"is one of {barrier['count']} loaders, not of {count}"
+        return f"was set by loader {loader_id} before" if loader_id in loaders else ""
 
 
-def _in_use(name: str, why: str) -> ConflictError:
-    return ConflictError(
-        f"barrier {name!r} does not cover the data just loaded: {why}. The data is loaded; to learn when it is served,"
-        " set a barrier of a new name (`dgs barrier set NAME`). Loaders that share a barrier must give the same --barrier-count"
-        " and a --loader-id of their own"
-    )
+def _path(barrier: str) -> str:
+    return f"/barriers/{quote(barrier, safe='')}"
 
 
 def _init(document: Mapping[str, Any]) -> LoaderInit:

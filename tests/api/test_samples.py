@@ -217,7 +217,7 @@ async def test_choosing_a_query(
     assert (await client.get("/samples", params={"vid": 1, "query": "Фанаты 2"})).json()["query"]["id"] == 12
     is_problem(await client.get("/samples?vid=1"), 422, "there are several: friends (id 0), Фанаты 2 (id 12)")
     is_problem(await client.post("/samples", json={"vids": [1], "query": None}), 422, "several")
-    for query in ("5", "enemies", "-1", "Friends"):
+    for query in ("5", "enemies", "-1", "Friends", "9" * 5000):
         is_problem(await client.get("/samples", params={"vid": 1, "query": query}), 404, f"there is no query {query!r}")
     is_problem(await client.post("/samples", json={"vids": [1], "query": -5}), 404, "there is no query -5")
 

@@ -3,9 +3,14 @@
 import json
 import socket
 import threading
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import unquote, urlsplit
+
+from dgs.coordinator.barriers import set_barrier, view
+from dgs.coordinator.state import State
+from dgs.core.errors import ConflictError
 
 
 class FakeCoordinator:
@@ -15,7 +20,8 @@ class FakeCoordinator:
         more: what the init info holds besides.
         dimensions: those confirmed so far.
         other_loader: dimension that another loader "proposed first", by (kind, type, attribute).
-        barriers: status by name.
+        state: barriers, by the coordinator's own rules.
+        refused: names of barriers that others set at the moment at which they are posted.
         not_ready: how many requests are answered 503 first.
         drops: how many requests are cut off before the answer, but after they were acted on.
         requests: (method, path with query, body) of everything that was acted on.
@@ -27,7 +33,8 @@ class FakeCoordinator:
         self.more: dict[str, Any] = {}
         self.dimensions: list[dict[str, Any]] = []
         self.other_loader: dict[tuple[str, int, int], int] = {}
-        self.barriers: dict[str, str] = {}
+        self.state = State()
+        self.refused: set[str] = set()
         self.not_ready = 0
         self.drops = 0
         self.requests: list[tuple[str, str, str]] = []
@@ -104,16 +111,26 @@ class FakeCoordinator:
                 return 200, "application/json", json.dumps(self.init())
             case "POST", "/dimensions":
                 return 200, "application/json", json.dumps({"dimensions": self._confirm(json.loads(body))})
-            case "GET", "/admin/barrier/status":
-                return 200, "text/plain", self.barriers.get(parse_qs(parts.query)["name"][0], "NOT_SET")
-            case "POST", "/admin/barrier/set":
-                name = parse_qs(body)["name"][0]
-                if name == "taken":
-                    self.barriers[name] = "READY"
-                    return 400, "text/plain", f"Barrier {name} Already Set.\n"
-                self.barriers[name] = "PRODUCED"
-                return 200, "text/plain", "Done"
+            case "GET", barrier if barrier.startswith("/barriers/"):
+                return 200, "application/json", json.dumps(self.barrier(unquote(barrier.removeprefix("/barriers/"))))
+            case "POST", barrier if barrier.startswith("/barriers/"):
+                name = unquote(barrier.removeprefix("/barriers/"))
+                if name in self.refused:
+                    self.set_barrier(name, 1, 77)
+                try:
+                    self.set_barrier(name, **json.loads(body))
+                except ConflictError as e:
+                    return 409, "application/problem+json", json.dumps({"title": "Conflict", "detail": str(e)})
+                return 200, "application/json", json.dumps(self.barrier(name))
         return 404, "application/problem+json", json.dumps({"title": "Not found", "detail": f"no {path}"})
+
+    def barrier(self, name: str) -> dict[str, Any]:
+        found = view(self.state, name)
+        return {"name": name, "state": str(found.state), "count": found.count, "loaders": list(found.loaders)}
+
+    def set_barrier(self, name: str, count: int, loader_id: int) -> None:
+        self.state = set_barrier(self.state, name, count, loader_id, rounds=1, serving_partitions=1)
+        self.state = replace(self.state, written=self.state.last)
 
     def init(self) -> dict[str, Any]:
         return {

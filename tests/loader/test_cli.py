@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -46,8 +47,16 @@ def test_some_dead_letters_exit_5_and_the_barrier_is_set_all_the_same(world: Wor
     assert "2 dead letters in d.csv.dead-letters" in done.stderr
     letters = [json.loads(x) for x in (world.folder / "d.csv.dead-letters").read_text().splitlines()]
     assert [x["line"] for x in letters] == [5, 6]
-    assert world.coordinator.posted("/admin/barrier/set") == ["name=b&count=2&id=1"]
-    assert "dgs barrier wait b" in done.stderr
+    assert [json.loads(x) for x in world.coordinator.posted("/barriers/b")] == [{"count": 2, "loader_id": 1}]
+    assert f"`dgs barrier wait --server {world.coordinator.url} b` returns" in done.stderr
+
+
+@pytest.mark.parametrize(("name", "word"), [("a b", "'a b'"), ("$(x)/ü", "'$(x)/ü'"), ("-x", "-- -x")])
+def test_the_command_that_waits_for_the_barrier_can_be_copied(world: World, name: str, word: str) -> None:
+    done = world.run("--barrier", name)
+    assert done.exit_code == 0, done.output
+    assert world.coordinator.barrier(name)["state"] == "PRODUCED"
+    assert f"`dgs barrier wait --server {world.coordinator.url} {word}` returns" in done.stderr
 
 
 def test_the_dead_letter_file_can_be_named_and_is_replaced(world: World) -> None:
@@ -59,7 +68,34 @@ def test_the_dead_letter_file_can_be_named_and_is_replaced(world: World) -> None
     assert world.run("--dead-letter", str(path)).exit_code == 5
     assert [json.loads(x)["text"] for x in path.read_text().splitlines()] == ["oops"]
     assert world.run("--dead-letter", str(world.folder / "missing" / "x")).exit_code == 1
-    assert world.run("--dead-letter", str(world.folder / "d.csv")).exit_code == 2
+
+
+@pytest.mark.parametrize("target", ["d.csv", "p.pattern"])
+def test_dead_letters_never_overwrite_an_input_under_any_name(world: World, target: str) -> None:
+    world.data("oops\n")
+    path = world.folder / target
+    kept = path.read_text()
+    (world.folder / "sub").mkdir()
+    (world.folder / "symlink").symlink_to(path)
+    (world.folder / "hardlink").hardlink_to(path)
+    for name in (str(path), f"sub/../{target}", "symlink", "hardlink"):
+        done = world.run("--dead-letter", name)
+        assert (done.exit_code, path.read_text()) == (2, kept)
+        assert "itself, which would be lost" in re.sub(r"\s+", " ", done.stderr)
+
+
+def test_the_environment_says_where_the_service_is_and_how_long_it_is_tried_for(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DGS_SERVER", world.coordinator.url)
+    assert CliRunner().invoke(main, world.arguments()[2:]).exit_code == 0
+    world.coordinator.stop()
+    monkeypatch.setenv("DGS_RETRY_TIMEOUT_S", "0.2")
+    done = CliRunner().invoke(main, world.arguments()[2:])
+    assert (done.exit_code, "for 0.2 s" in done.stderr) == (3, True)
+    assert done.stderr.startswith(f"dgs-loader: no usable answer from {world.coordinator.url}")
+    monkeypatch.setenv("DGS_SERVER", "http://[::1")
+    assert CliRunner().invoke(main, world.arguments()[2:]).exit_code == 2
 
 
 def test_an_empty_file_is_loaded(world: World) -> None:
@@ -96,10 +132,15 @@ def test_flags_reach_their_parts(world: World) -> None:
         (["--batch-size", "0"], "--batch-size"),
         (["--barrier-count", "2"], "--barrier"),
         (["--barrier", " "], "needs a name"),
+        (["--barrier", "x" * 201], "the name of a barrier may have 200 characters"),
+        (["--barrier", "a\nb"], "must not hold control characters"),
+        (["--barrier", "b", "--barrier-count", "65537"], "--barrier-count"),
+        (["--barrier", "b", "--loader-id", str(1 << 63)], "--loader-id"),
         (["--reversed-edges", "i2i;ghost"], "the schema has no edge type 'ghost'; it has i2i, u2i"),
         (["--pattern-file", "/no/such/file"], "does not exist"),
         (["--data-file", "/no/such/file"], "does not exist"),
         (["--dgs-service-host", "ftp://x"], "is no server"),
+        (["--dgs-service-host", "http://[::1"], "is no server"),
         (["--what"], "No such option"),
     ],
 )
@@ -212,19 +253,52 @@ def test_another_loader_proposed_another_dimension_first(world: World) -> None:
     assert "2 elements; the dimension is 3" in (world.folder / "d.csv.dead-letters").read_text()
 
 
-def test_a_barrier_that_is_already_set_exits_1_and_says_what_to_do(world: World) -> None:
+def test_a_barrier_that_is_set_during_the_load_exits_1_and_says_what_to_do(world: World) -> None:
+    world.coordinator.refused.add("taken")
     done = world.run("--barrier", "taken")
     assert done.exit_code == 1
-    assert "Barrier taken Already Set; its status is READY" in done.stderr
+    assert "barrier 'taken' is refused (Barrier taken Already Set.)" in done.stderr
     assert "does not cover the data just loaded" in done.stderr
     assert "new name" in done.stderr
     assert len(world.records()) == 4
+    assert set(done.stdout.splitlines()) <= world.ends()
+    assert done.stdout
 
 
-@pytest.mark.parametrize("status", ["PRODUCED", "SAMPLED", "READY"])
-def test_a_barrier_that_was_set_before_the_load_does_not_pass_for_ours(world: World, status: str) -> None:
-    world.coordinator.barriers["b"] = status
+@pytest.mark.parametrize(
+    ("count", "loaders", "words"),
+    [
+        (1, [0], "barrier 'b' was set before (it is PRODUCED)"),
+        (2, [0, 5], "barrier 'b' was set before (it is PRODUCED)"),
+        (3, [0], "barrier 'b' is one of 3 loaders, not of 2"),
+        (2, [1], "barrier 'b' was set by loader 1 before"),
+    ],
+)
+def test_a_barrier_that_cannot_be_set_is_told_before_anything_is_loaded(
+    world: World, count: int, loaders: list[int], words: str
+) -> None:
+    for loader in loaders:
+        world.coordinator.set_barrier("b", count, loader)
+    done = world.run("--barrier", "b", "--barrier-count", "2", "--loader-id", "1")
+    assert (done.exit_code, done.stdout) == (1, "")
+    assert f"dgs-loader: {words}, so it would not cover this load. Nothing is loaded; choose a new name." in done.stderr
+    assert (world.records(), world.coordinator.posted("/barriers/b")) == ([], [])
+
+
+def test_a_barrier_that_another_loader_of_the_same_count_has_set_is_completed(world: World) -> None:
+    world.coordinator.set_barrier("b", 2, 0)
+    assert world.run("--barrier", "b", "--barrier-count", "2", "--loader-id", "1").exit_code == 0
+    assert world.coordinator.barrier("b")["state"] == "PRODUCED"
+
+
+def test_two_loads_at_once_do_not_share_a_barrier_by_mistake(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = LocalBus.append
+
+    async def append(self: LocalBus, *arguments: Any, **named: Any) -> Any:
+        world.coordinator.set_barrier("b", 1, 0)
+        return await real(self, *arguments, **named)
+
+    monkeypatch.setattr(LocalBus, "append", append)
     done = world.run("--barrier", "b")
     assert done.exit_code == 1
-    assert f"does not cover the data just loaded: it was {status} before" in done.stderr
-    assert world.coordinator.posted("/admin/barrier/set") == []
+    assert "was set before (it is PRODUCED), so it does not cover the data just loaded" in done.stderr

@@ -40,7 +40,7 @@ def test_a_barrier_survives_a_lost_answer_and_a_coordinator_that_is_away(world: 
     loader.stdin = None
     code, _, err = finish(loader)
     assert code == 0, err
-    assert world.coordinator.barriers["b"] == "PRODUCED"
+    assert world.coordinator.barrier("b")["state"] == "PRODUCED"
 
 
 def test_the_service_goes_away_before_a_dimension_is_confirmed(world: World) -> None:
@@ -60,6 +60,34 @@ def test_the_service_goes_away_before_a_dimension_is_confirmed(world: World) -> 
     assert world.run().exit_code == 0
     assert failed
     assert len(world.records()) == 5
+
+
+@pytest.mark.parametrize("name", ["in.csv", "link.csv", "p.pattern", "../same/p.pattern"])
+def test_dead_letters_never_overwrite_what_comes_from_standard_input_or_the_patterns(world: World, name: str) -> None:
+    (world.folder / "in.csv").write_text("oops\n")
+    (world.folder / "link.csv").symlink_to("in.csv")
+    path = world.folder.parent / world.folder.name / name.replace("same", world.folder.name)
+    kept = path.read_text()
+    with (world.folder / "in.csv").open() as stdin:
+        loader = world.start("--data-file", "-", "--dead-letter", str(path), stdin=stdin.fileno())
+        code, _, err = finish(loader)
+    assert (code, "itself" in err, path.read_text()) == (2, True, kept)
+
+
+def test_a_terminal_or_the_null_device_may_be_both(world: World) -> None:
+    loader = world.start("--data-file", "-", "--dead-letter", os.devnull, stdin=subprocess.DEVNULL)
+    assert finish(loader)[0] == 0
+
+
+def test_the_barrier_is_set_even_if_nobody_reads_the_positions(world: World) -> None:
+    loader = world.start("--barrier", "b", "--data-file", "-", stdin=subprocess.PIPE)
+    assert loader.stdout is not None
+    loader.stdout.close()
+    loader.stdout = None
+    assert loader.stdin is not None
+    loader.stdin.write(GOOD)
+    finish(loader)
+    assert world.coordinator.barrier("b")["state"] == "PRODUCED"
 
 
 def finish(loader: "subprocess.Popen[str]") -> tuple[int, str, str]:

@@ -46,6 +46,8 @@ class Echo(BaseHTTPRequestHandler):
         if kind.endswith("/problem"):
             document = {"title": "T", "detail": "the detail"} | ({"problems": ["one", "two"]} if status == "422" else {})
             text, content = json.dumps(document), "application/problem+json; charset=utf-8"
+        elif kind.endswith("/html"):
+            text, content = "<html>nothing here</html>", "text/html; charset=utf-8"
         elif kind.endswith("/admin"):
             text, content = "Wrong Parameters.\n", "text/plain"
         else:
@@ -83,8 +85,6 @@ def test_what_is_sent(client: Connection) -> None:
     assert client.get("/200", {"name": "a b&c", "vid": [1, -2]}).json()["path"] == "/200?name=a+b%26c&vid=1&vid=-2"
     sent = client.post_json("/200", {"dim": 3}, headers={"Accept": "x/y"}).json()
     assert (json.loads(sent["body"]), sent["type"], sent["accept"]) == ({"dim": 3}, "application/json", "x/y")
-    sent = client.post_form("/200", {"name": "ü", "count": 1}).json()
-    assert (sent["body"], sent["type"]) == ("name=%C3%BC&count=1", "application/x-www-form-urlencoded")
     response = client.get("/200")
     assert (response.status, response.headers["content-type"]) == (200, "application/json")
     assert json.loads(response.text) == response.json()
@@ -113,7 +113,9 @@ def test_addresses(port: int) -> None:
     assert parsed("[::1]:99") == (False, "::1", 99, "")
 
 
-@pytest.mark.parametrize("server", ["", "ftp://x", "host:port", "host:99999", "http://", "http://h?x=1"])
+@pytest.mark.parametrize(
+    "server", ["", "ftp://x", "host:port", "host:99999", "http://", "http://h?x=1", "http://[::1", "[x]", "http://a..b"]
+)
 def test_a_server_that_cannot_be_understood(server: str) -> None:
     with pytest.raises(InputError, match="is no server"):
         Connection(server)
@@ -152,6 +154,18 @@ def test_plain_text_and_other_statuses(client: Connection) -> None:
         client.get("/problem/302")
 
 
+@pytest.mark.parametrize("status", [302, 400, 404, 500, 503])
+def test_the_words_of_something_that_is_no_service_are_not_told(client: Connection, status: int) -> None:
+    with pytest.raises(DgsError) as e:
+        client.get(f"/html/{status}")
+    assert str(e.value) == f"{client.server} answered {status}; is it a dgs service?"
+
+
+def test_the_default_server_under_any_name() -> None:
+    assert [Connection(s).to_default for s in ("127.0.0.1", "127.0.0.1:8700", "http://127.0.0.1:8700/")] == [True] * 3
+    assert [Connection(s).to_default for s in ("http://127.0.0.1", "https://127.0.0.1:8700", "other", "127.0.0.1/x")] == [False] * 4
+
+
 def test_nobody_there() -> None:
     coordinator = FakeCoordinator({}, "")
     start_s = time.monotonic()
@@ -176,7 +190,7 @@ def test_a_server_that_comes_back() -> None:
     timers[0].start()
 
     def status() -> str:
-        return own.get("/admin/barrier/status", {"name": "x"}).text
+        return str(own.get("/barriers/x").json()["state"])
 
     with Connection(coordinator.url, retry_timeout_s=20) as own:
         try:
@@ -188,8 +202,8 @@ def test_a_server_that_comes_back() -> None:
             coordinator.not_ready = 3
             assert status() == "NOT_SET"
             coordinator.drops = 2
-            assert own.post_form("/admin/barrier/set", {"name": "x", "count": 1, "id": 0}).text == "Done"
-            assert len(coordinator.posted("/admin/barrier/set")) == 3
+            assert own.post_json("/barriers/x", {"count": 1, "loader_id": 0}).json()["state"] == "PRODUCED"
+            assert len(coordinator.posted("/barriers/x")) == 3
         finally:
             for timer in timers:
                 timer.join()
@@ -202,12 +216,12 @@ def test_a_connection_that_the_server_closed_while_idle_costs_no_retry() -> None
     try:
         with Connection(coordinator.url, retry_timeout_s=0) as client:
             for _ in range(2):
-                assert client.get("/admin/barrier/status", {"name": "x"}).text == "NOT_SET"
+                assert client.get("/barriers/x").json()["state"] == "NOT_SET"
                 coordinator.stop()
                 coordinator.start()
             coordinator.stop()
             with pytest.raises(UnreachableError):
-                client.get("/admin/barrier/status", {"name": "x"})
+                client.get("/barriers/x")
     finally:
         coordinator.stop()
 
@@ -242,7 +256,8 @@ def test_closing_ends_a_request_in_another_thread(port: int) -> None:
             client.get(path)
 
 
-def test_an_answer_that_is_not_json(client: Connection) -> None:
-    response = connection.Response(200, {}, b"\xff<html>")
-    with pytest.raises(DgsError, match="not JSON"):
-        response.json()
+@pytest.mark.parametrize("body", [b"\xff<html>", b"[]", b"null", b"7", b'"state"', b"{}"])
+def test_an_answer_that_no_service_gives(body: bytes) -> None:
+    with pytest.raises(DgsError, match=r"^there:1 answers, but not as a dgs service does") as e:
+        connection.Response("there:1", 200, {}, body).json()["state"]
+    assert e.value.exit_code == 1

@@ -1,8 +1,8 @@
 """One HTTP/1.1 connection to a service, kept alive, shared by loader, commands and client.
 
-It turns what goes wrong into the system's own errors, and rides out a service that is away for a while. It never interprets an
-answer beyond its status. Requests may be sent more than once when an answer is lost, so it is for requests that bear repetition,
-as all of the service's do. One thread at a time; `close` alone may be called from another.
+It turns what goes wrong into the system's own errors, rides out a service that is away for a while, and tells an answer that no
+service gives. It interprets answers no further. Requests may be sent more than once when an answer is lost, so it is for requests
+that bear repetition, as all of the service's do. One thread at a time; `close` alone may be called from another.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 
 from dgs.core.errors import (
@@ -30,6 +30,9 @@ from dgs.core.errors import (
 
 DEFAULT_PORT = 8700
 """The port of `dgs up`, for a server that is given as a bare host."""
+DEFAULT_SERVER = f"127.0.0.1:{DEFAULT_PORT}"
+_TOLD_TYPES = ("application/problem+json", "application/json", "text/plain")
+"""Media types in which a service says what is wrong; a body of another type was written by something else."""
 _FIRST_PAUSE_S = 0.05
 _PAUSE_S_MAX = 2.0
 _ERRORS: dict[int, type[DgsError]] = {
@@ -41,10 +44,26 @@ _ERRORS: dict[int, type[DgsError]] = {
 }
 
 
+class Document(dict[str, Any]):
+    """The members of a JSON object that a server answered.
+
+    Raises:
+        DgsError: where a member is taken that it does not have.
+    """
+
+    def __init__(self, members: Mapping[str, Any], server: str) -> None:
+        super().__init__(members)
+        self._server = server
+
+    def __missing__(self, member: str) -> NoReturn:
+        raise _foreign(self._server, f"no {member!r} in its answer")
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """An answer with a status below 300. Header names are in lower case."""
 
+    server: str
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -54,16 +73,19 @@ class Response:
         """The body as UTF-8; what is not UTF-8 is replaced."""
         return self.body.decode("utf-8", "replace")
 
-    def json(self) -> Any:
-        """Return the body read as JSON.
+    def json(self) -> Document:
+        """Return the JSON object that the body is, which every JSON answer of a service is.
 
         Raises:
             DgsError: it is something else.
         """
         try:
-            return json.loads(self.body)
+            found = json.loads(self.body)
         except ValueError:
-            raise DgsError(f"the service answered something that is not JSON: {_shortened(self.text)!r}") from None
+            raise _foreign(self.server, f"not JSON: {_shortened(self.text, 80)!r}") from None
+        if not isinstance(found, dict):
+            raise _foreign(self.server, f"no JSON object: {_shortened(self.text, 80)!r}")
+        return Document(found, self.server)
 
 
 class Connection:
@@ -93,10 +115,6 @@ class Connection:
     def post_json(self, path: str, obj: object, *, headers: Mapping[str, str] | None = None) -> Response:
         """Send an object as JSON. Raises as `request` does."""
         return self.request("POST", path, json.dumps(obj).encode(), {"Content-Type": "application/json", **(headers or {})})
-
-    def post_form(self, path: str, fields: Mapping[str, object]) -> Response:
-        """Send fields as an HTML form does. Raises as `request` does."""
-        return self.request("POST", path, urlencode(fields).encode(), {"Content-Type": "application/x-www-form-urlencoded"})
 
     def request(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Response:
         """Send one request, again and again while the server is away, and return the answer.
@@ -146,6 +164,11 @@ class Connection:
                 current.sock.shutdown(socket.SHUT_RDWR)  # close() alone would not wake a read in another thread
             current.close()
 
+    @property
+    def to_default(self) -> bool:
+        """Whether this leads to the server that commands ask unless they are told another, however it was spelled."""
+        return (self._secure, self._host, self._port, self._prefix) == _address(DEFAULT_SERVER)
+
     def __enter__(self) -> "Connection":
         return self
 
@@ -167,7 +190,7 @@ class Connection:
             raise
         if answer.will_close:
             self._http = None
-        return Response(answer.status, {k.lower(): v for k, v in answer.getheaders()}, content)
+        return Response(self.server, answer.status, {k.lower(): v for k, v in answer.getheaders()}, content)
 
     def _unreachable(self, what: str) -> UnreachableError:
         if self._closed.is_set():
@@ -179,13 +202,15 @@ class Connection:
 
 
 def _address(server: str) -> tuple[bool, str, int, str]:
-    parts = urlsplit(server if "://" in server else "//" + server)
+    wrong = InputError(f"{server!r} is no server: give http://HOST:PORT, HOST:PORT or HOST")
     try:
+        parts = urlsplit(server if "://" in server else "//" + server)
         port = parts.port
+        (parts.hostname or "").encode("idna")  # as the look-up of the name will do
     except ValueError:
-        port = -1
-    if parts.scheme not in ("", "http", "https") or not parts.hostname or port == -1 or parts.query or parts.fragment:
-        raise InputError(f"{server!r} is no server: give http://HOST:PORT, HOST:PORT or HOST")
+        raise wrong from None
+    if parts.scheme not in ("", "http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise wrong
     secure = parts.scheme == "https"
     default = {"": DEFAULT_PORT, "http": 80, "https": 443}[parts.scheme]
     return secure, parts.hostname, default if port is None else port, parts.path.rstrip("/")
@@ -194,7 +219,8 @@ def _address(server: str) -> tuple[bool, str, int, str]:
 def _error(response: Response) -> DgsError:
     """Return the error that an answer stands for, with the words of its problem document, or of its plain text."""
     problems: list[str] = []
-    if "json" in response.headers.get("content-type", ""):
+    media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if media_type.endswith("json"):
         try:
             document = json.loads(response.body)
         except ValueError:
@@ -205,14 +231,19 @@ def _error(response: Response) -> DgsError:
                 problems = [p if isinstance(p, str) else json.dumps(p) for p in listed]
             if not problems and (detail := document.get("detail") or document.get("title")):
                 problems = [detail if isinstance(detail, str) else json.dumps(detail)]
-    message = "; ".join(problems) or _shortened(response.text.strip()) or f"the service answered {response.status} without a word"
+    told = "; ".join(problems) or (_shortened(response.text.strip()) if media_type in _TOLD_TYPES else "")
+    message = told or f"{response.server} answered {response.status}; is it a dgs service?"
     kind = _ERRORS.get(response.status)
     if kind is not None:
         return kind(message)
     if 400 <= response.status < 500:
         return InputError(problems or message)
-    return DgsError(f"the service answered {response.status}: {message}")
+    return DgsError(f"the service answered {response.status}: {message}" if told else message)
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= 500 else text[:500] + "…"
+def _foreign(server: str, why: str) -> DgsError:
+    return DgsError(f"{server} answers, but not as a dgs service does ({why}); is it the right host and port?")
+
+
+def _shortened(text: str, chars_max: int = 500) -> str:
+    return text if len(text) <= chars_max else text[:chars_max] + "…"
