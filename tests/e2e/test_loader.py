@@ -89,7 +89,7 @@ def test_a_loader_without_a_service_gives_up_in_the_end(new_service: NewService,
 def test_a_barrier_that_is_used_twice_does_not_cover_the_second_load(loaded: Service, graph: Graph) -> None:
     again = loaded.load(graph.pattern_file, graph.data_file, "--barrier", "loaded")
     assert again.code == 1
-    assert "barrier 'loaded' does not cover the data just loaded: it was READY before this load ended" in again.err
+    assert "barrier 'loaded' was set before (it is READY), so it would not cover this load" in again.err
     assert "choose a new name" in again.err
     assert loaded.dgs("barrier", "set", "loaded").code == 0
     other_count = loaded.dgs("barrier", "set", "loaded", "--count", 2)
