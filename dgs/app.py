@@ -20,7 +20,7 @@ import uvloop
 
 from dgs.bus import open_bus
 from dgs.bus.base import Bus
-from dgs.bus.dead_letters import DeadLetterFile
+from dgs.bus.dead_letters import DeadEntryFile
 from dgs.bus.topics import ensure_topics
 from dgs.config import Settings
 from dgs.core.deployment import Deployment
@@ -157,7 +157,7 @@ async def _frontend(
                 clock=time.monotonic,
                 slice_s=settings.apply_slice_ms / 1000,
                 on_round=rounds.done,
-                dead_letters=DeadLetterFile(directory.dead_letters / f"serving-{s}.jsonl"),
+                dead_letters=DeadEntryFile(directory.dead_letters / f"serving-{s}.jsonl"),
             )
             for s in range(deployment.serving_partitions)
         ]
@@ -290,7 +290,7 @@ async def _keep_sampling(
                 store,
                 clock=time.monotonic,
                 commit_interval_s=settings.commit_interval_ms / 1000,
-                dead_letters=DeadLetterFile(directory.dead_letters / f"sampler-{partition}.jsonl"),
+                dead_letters=DeadEntryFile(directory.dead_letters / f"sampler-{partition}.jsonl"),
             )
             # As a task of its own, so that below a failure can be told from one that hides a cancellation of the same moment.
             await asyncio.create_task(worker.run())

@@ -24,6 +24,7 @@ from typing import Any, Self
 from dgs.core.deployment import EMISSION_VERSION, Deployment
 from dgs.core.errors import InputError, SchemaError, StateError
 from dgs.core.schema import Schema
+from dgs.store.durable import write_durably
 
 FORMAT = 1
 """Of deployment.json. A newer one is refused, an older one would be read."""
@@ -181,18 +182,8 @@ class DataDir:
         return standing
 
     def _write(self, deployment: Deployment) -> None:
-        temporary = self.deployment_file.with_suffix(".tmp")
         try:
-            with temporary.open("wb") as f:
-                f.write(_encode(deployment))
-                f.flush()
-                os.fsync(f.fileno())
-            temporary.replace(self.deployment_file)
-            folder = os.open(self.root, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            write_durably(self.deployment_file, _encode(deployment))
         except OSError as e:
             raise _unusable(self.root, e) from None
 

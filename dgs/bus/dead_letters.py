@@ -22,7 +22,7 @@ DeadLetters = Callable[[DeadEntry], None]
 """Takes a dead entry and returns once it is kept."""
 
 
-class DeadLetterFile:
+class DeadEntryFile:
     """Keeps dead entries as JSON lines: topic, partition, position, reason, and the bytes in base64."""
 
     def __init__(self, path: Path) -> None:

@@ -5,13 +5,13 @@ saves in it and loads from it, in a thread.
 """
 
 import json
-import os
 import zlib
 from pathlib import Path
 
 from dgs.coordinator.state import State, read_state
 from dgs.core.deployment import Deployment
 from dgs.core.errors import StateError
+from dgs.store.durable import write_durably
 
 FORMAT = 1
 """Of the file. A newer one is refused, an older one would be read."""
@@ -64,17 +64,7 @@ class StateFile:
         """
         content = state.to_json()
         document = {"format": FORMAT, "deployment": self._belongs_to, "crc32": _checksum(content), "state": content}
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        with temporary.open("wb") as f:
-            f.write(json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n")
-            f.flush()
-            os.fsync(f.fileno())
-        temporary.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_durably(self.path, json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n")
 
     def _damaged(self, cause: Exception) -> StateError:
         what = f"{cause} is missing" if isinstance(cause, KeyError) else str(cause)
