@@ -86,7 +86,8 @@ class World:
         self.servings = [self._serving(s) for s in range(serving_partitions)]
         self.layouts = Layouts(graph.SCHEMA)
         self.control(INSTALL, {"id": 0, "name": "q", "plan": plan})
-        self.rounds = OperatorSet().install("q", read_query(plan, graph.SCHEMA), graph.SCHEMA).rounds()
+        operators = OperatorSet().install("q", read_query(plan, graph.SCHEMA), graph.SCHEMA)
+        self.query, self.rounds = operators.queries[0], operators.rounds()
 
     def _sampler(self, p: int, store: MemoryStore) -> Sampler:
         machine = SamplerMachine(self.deployment, PartitionIndex(p), store)
@@ -279,10 +280,8 @@ class World:
     def check_answers(self, seeds: Sequence[int], oracle: Oracle | None = None) -> None:
         """Every seed's answer is the oracle's."""
         oracle = oracle or self.oracle()
-        query = self.samplers[0].machine.state.catalog.operators.query(0)
-        assert query is not None
         for seed in seeds:
-            got, want = self.answer(seed), oracle.ego_graph(query, seed)
+            got, want = self.answer(seed), oracle.ego_graph(self.query, seed)
             assert dict(got.rows) == dict(want.rows), f"rows of seed {seed}: {dict(got.rows)}, expected {dict(want.rows)}"
             assert got.vertices == want.vertices, f"vertices of seed {seed}"
 
