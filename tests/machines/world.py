@@ -235,11 +235,7 @@ class World:
             if (done.round, self._loaded()) == self.barriers[done.barrier]:  # nothing followed it: the answers are final here
                 self.check_answers([v for v in SEEDS if partition_of(v, self.deployment.serving_partitions) == s])
         state = serving.machine.state
-        if (
-            entry.note
-            and state.received[entry.sender] == entry.note.number
-            and state.positions[entry.sender] == entry.note.position
-        ):
+        if entry.note and state.positions[entry.sender] == entry.note.position:
             self._check_reflected(s, entry.sender, entry.note.position)
 
     def send_requests(self, channel: tuple[int, int]) -> None:
