@@ -167,9 +167,7 @@ class Reservoir:
 
     def whole(self, vertices: Int32s, ids: Int64s, echoes: UInt64s) -> Blocks:
         """Return the whole rows of vertices (rows int32 [n], ids int64 [n]) in answer to subscribes of these numbers."""
-        rows = self.rows
-        rows.reserve(int(vertices.max(initial=0)) + 1, 0)
-        total = int(rows.counts[rows.row_of[vertices]].sum())
+        rows, total = self.rows, int(self.counts(vertices).sum())
         heads, additions = np.empty(len(vertices), BLOCK), np.empty(total, SLOT)
         payload = np.empty((total, rows.width), np.uint8)
         kernels.whole_rows(

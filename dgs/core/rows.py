@@ -81,8 +81,3 @@ class RowTable:
         used = int(self.cursors[USED])
         filled = (np.arange(self.fanout)[None, :] < self._counts.array[:used, None]).ravel()
         return [read_references(self._payload.array[: used * self.fanout], at)[filled] for at in layout.string_offsets]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of address space taken."""
-        return sum(s.nbytes for s in (self._row_of, self._counts, self._slots, self._payload, self._free))

@@ -31,7 +31,7 @@ class Emission(NamedTuple):
 
 
 class Changed(NamedTuple):
-    """Blocks of one operator's rows, the vertex row of each, and where the strings of a payload stand."""
+    """What an entry changed in one operator's rows: the blocks, and the vertex row of each."""
 
     rows: Rows
     vertices: Int32s
@@ -54,7 +54,7 @@ class SamplerMachine:
         """Apply the entry that ends at `position`; return what it emits, in the order of each channel.
 
         Raises:
-            CodecError: the entry does not fit the schema or this partition; nothing was applied, the position moves on.
+            CodecError: the entry does not fit the schema or this partition; nothing was applied, see `pass_over`.
         """
         self.state.position = position
         if isinstance(entry, RecordBatch):
@@ -65,6 +65,10 @@ class SamplerMachine:
             return self._control(entry)
         assert isinstance(entry, BlockPack)
         raise CodecError("blocks do not belong into record-batches")
+
+    def pass_over(self, position: Position) -> None:
+        """Count an entry that cannot be read as read: it ends at `position`."""
+        self.state.position = position
 
     def cut(self) -> Batch:
         """Return all changes since the last cut as one commit."""

@@ -118,6 +118,7 @@ class SamplerWorker:
         try:
             emissions = self.machine.apply(decode_entry(entry.data), entry.next)
         except CodecError as e:
+            self.machine.pass_over(entry.next)
             self._dead_letters(DeadEntry(RECORDS, self._partition, entry, str(e)))
             _log.error("entry passed over", topic=RECORDS, partition=self._partition, position=entry.position, cause=e)
             return
