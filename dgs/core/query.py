@@ -9,6 +9,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 from typing import Any, TypeGuard
 
 from dgs.core.errors import PlanError
@@ -75,8 +76,18 @@ class QueryPlan:
         """The vertex type of seeds."""
         return self.source.vtype
 
+    @cached_property
+    def vertex_types(self) -> tuple[int, ...]:
+        """Every vertex type that the plan names, once; the seed's first."""
+        return tuple(dict.fromkeys([self.seed_type, *(t for n in self.nodes for t in (n.vtype, *n.dst_types))]))
+
     def hops(self) -> dict[int, int]:
         """Return each node's shortest distance from the seed, counted in edge nodes, its own included."""
+        return self._hops
+
+    @cached_property
+    def _hops(self) -> dict[int, int]:
+        # Every request asks for it, and a plan never changes.
         hops = {self.source.id: 0}
         for n in self.nodes:
             hops[n.id] = min(hops[u] for u in n.upstreams) + (n.kind is NodeKind.EDGE_SAMPLER)

@@ -72,8 +72,7 @@ class Lookup:
                 found = self._expand(node, hops[node.id], rows, frontier, dst_type)
                 gives[node.id, dst_type] = found.dst
                 edges.append(found)
-        named = dict.fromkeys([plan.seed_type, *(t for node in plan.nodes for t in (node.vtype, *node.dst_types))])
-        vertices = {vtype: self._vertices(vtype, covers.get(vtype, [])) for vtype in named}
+        vertices = {vtype: self._vertices(vtype, covers.get(vtype, [])) for vtype in plan.vertex_types}
         vertices[plan.seed_type].ids[0] = seed
         return EgoGraph(seed, plan.seed_type, vertices, edges, len(pending), state.strings)
 
