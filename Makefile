@@ -6,7 +6,7 @@ STAMP := .venv/.stamp
 DEMO_DIR := demo-data
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run test quick lint perf clean
+.PHONY: help venv demo run test quick lint perf proto clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -39,6 +39,10 @@ lint: $(STAMP) ## style, types and layers
 
 perf: $(STAMP) ## run every measurement of perf/
 	@set -e; for script in perf/ingest.py; do echo "== $$script"; $(BIN)/python $$script; done
+
+proto: $(STAMP) ## generate dgs_client/samples_pb2 from schemas/proto
+	@folder=$$(mktemp -d) && $(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=$$folder --pyi_out=$$folder dgs/v1/samples.proto \
+		&& cp $$folder/dgs/v1/samples_pb2.py $$folder/dgs/v1/samples_pb2.pyi client/python/dgs_client/ && rm -r $$folder
 
 clean: ## remove caches and the demo's state; .venv stays
 	rm -rf $(DEMO_DIR) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

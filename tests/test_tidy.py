@@ -11,7 +11,8 @@ PACKAGES = ("dgs", "loader", "client")
 LINES_MAX = 400
 EMPTY_NAMES = {"utils", "util", "helpers", "helper", "common", "manager", "misc"}
 
-MODULES = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
+GENERATED = "*_pb2.py"
+MODULES = [p for package in PACKAGES for p in sorted((ROOT / package).rglob("*.py")) if not p.match(GENERATED)]
 SOURCES = [*MODULES, *sorted((ROOT / "tests").rglob("*.py")), *sorted((ROOT / "perf").rglob("*.py"))]
 
 

@@ -19,7 +19,10 @@ class Slab:
 
     Attributes:
         array: the whole capacity, C-contiguous; its length only grows. Take it anew after `reserve`, never keep it.
+        moves: of all slabs of the process: how often memory was mapped or enlarged. An address holds while this stays as it is.
     """
+
+    moves = 0
 
     def __init__(self, dtype: np.dtype[np.void] | str, columns: int | None = None) -> None:
         self._dtype = np.dtype(dtype)
@@ -59,7 +62,13 @@ class Slab:
                     raise
             self._bytes = size
             self.array = self._view()
+            Slab.moves += 1
         return self.array
+
+    @property
+    def address(self) -> int:
+        """Where the array begins in memory, for kernels that take addresses; 0 before the first `reserve`."""
+        return int(self.array.__array_interface__["data"][0]) if self._bytes else 0
 
     @property
     def nbytes(self) -> int:
