@@ -40,9 +40,9 @@ lint: $(STAMP) ## style, types and layers
 perf: $(STAMP) ## run every measurement of perf/
 	@set -e; for script in perf/ingest.py; do echo "== $$script"; $(BIN)/python $$script; done
 
-proto: $(STAMP) ## generate dgs_client/samples_pb2 from schemas/proto
+proto: $(STAMP) ## generate dgs/wire/samples_pb2 from schemas/proto
 	@folder=$$(mktemp -d) && $(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=$$folder --pyi_out=$$folder dgs/v1/samples.proto \
-		&& cp $$folder/dgs/v1/samples_pb2.py $$folder/dgs/v1/samples_pb2.pyi client/python/dgs_client/ && rm -r $$folder
+		&& cp $$folder/dgs/v1/samples_pb2.py $$folder/dgs/v1/samples_pb2.pyi dgs/wire/ && rm -r $$folder
 
 clean: ## remove caches and the demo's state; .venv stays
 	rm -rf $(DEMO_DIR) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

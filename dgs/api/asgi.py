@@ -21,7 +21,7 @@ from dgs.api.health import health_router
 from dgs.api.openapi import SAMPLES, SCHEMAS
 from dgs.api.parts import Parts
 from dgs.api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
-from dgs.api.samples import SamplesEndpoint
+from dgs.api.samples import PATHS, SamplesEndpoint
 from dgs.config import Settings
 from dgs.coordinator.coordinator import Coordinator
 from dgs.core.errors import DgsError, InputError
@@ -55,7 +55,7 @@ def make_app(coordinator: Coordinator, partitions: Sequence[ServingPartition], s
 
 def _fork(samples: Application, framework: Application) -> Application:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        chosen = samples if scope["type"] == "http" and scope["path"] == "/samples" else framework
+        chosen = samples if scope["type"] == "http" and scope["path"] in PATHS else framework
         await chosen(scope, receive, send)
 
     return application

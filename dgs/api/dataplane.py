@@ -1,33 +1,70 @@
 """The data plane: from seeds and a query to answers. The only place with that behaviour; HTTP (and later gRPC) translate.
 
-It chooses the query and the partition, and puts the answer together from what the serving partition gives. It never waits for
-anything, and knows no transport.
+It chooses the query and the partitions, waits for positions that a request names, and puts the answer together from what the
+serving partitions give. It knows no transport.
 """
 
 import asyncio
 from collections.abc import Sequence
 from typing import Protocol
 
+import numpy as np
+
+from dgs.api.request import Wanted
 from dgs.codec.answers import AnswerHeader, answer_json, answers_json
+from dgs.codec.messages import samples_begin
 from dgs.core.egograph import EgoGraph, Reflected
-from dgs.core.errors import InputError, NotFoundError, NotReadyError, TooLargeError
+from dgs.core.errors import ConflictError, DeadlineError, InputError, NotFoundError, NotReadyError, TooLargeError
 from dgs.core.layout import Layouts
 from dgs.core.operators import InstalledQuery, OperatorSet
-from dgs.core.partition import partition_of
+from dgs.core.partition import partition_of, partitions_of
+from dgs.core.query import NodeKind
+from dgs.core.token import PositionToken
+from dgs.core.types import Int32s, Int64s
 
 SLICE_SEEDS = 16
-"""After so many seeds of one request others get their turn, so that nobody waits for a thousand of them."""
+"""After so many seeds of one request in JSON others get their turn, so that nobody waits for a thousand of them."""
+GRAPH_SEEDS = 64
+"""The same of seeds in one graph, which is some twenty times as fast."""
+WAIT_MS = 10_000
+"""How long a request that names positions waits for them, unless it says how long."""
 NO_QUERY = "no query is installed yet; install one with `dgs query install FILE`, or start with `dgs up --query FILE`"
+
+Body = bytes | memoryview
 
 
 class ServingPartition(Protocol):
     """A serving partition, as the data plane uses it. Everything answers from its present state, without waiting."""
 
-    def ego_graph(self, query: InstalledQuery, seed: int) -> EgoGraph:
+    def ego_graph(self, query: InstalledQuery, seed: int, fanouts: tuple[int, ...] | None = None) -> EgoGraph:
         """Return a seed's ego-graph; of a seed that nothing is known of, an empty one."""
+
+    def graph(
+        self,
+        query: InstalledQuery,
+        seeds: Int64s,
+        asked: Int32s,
+        *,
+        fanouts: tuple[int, ...] | None = None,
+        scores: bool = False,
+        before: bytes = b"",
+    ) -> tuple[memoryview, int]:
+        """Return seeds' merged ego-graphs as a `Samples` message behind `before`, and how many of its rows are pending.
+
+        Args:
+            query: what is asked.
+            seeds: int64 [s].
+            asked: int32 [s], their places in the request.
+            fanouts: see `Wanted`.
+            scores: see `Wanted`.
+            before: the beginning of the message.
+        """
 
     def reflected(self) -> Reflected:
         """Return what ego-graphs reflect now."""
+
+    def moved(self) -> "asyncio.Future[None]":
+        """Return what is done when the partition has applied something. All who wait share it: nobody may cancel it."""
 
     @property
     def layouts(self) -> Layouts:
@@ -43,7 +80,7 @@ class ServingPartition(Protocol):
 
 
 class QueryDirectory(Protocol):
-    """Who knows which queries there are: the coordinator."""
+    """Who knows which queries there are and how far the logs go: the coordinator."""
 
     @property
     def operators(self) -> OperatorSet:
@@ -51,6 +88,9 @@ class QueryDirectory(Protocol):
 
     def is_active(self, query_id: int) -> bool:
         """Whether a query stands in all record partitions."""
+
+    async def record_ends(self) -> Sequence[int]:
+        """Return the end of every record partition's log."""
 
 
 class DataPlane:
@@ -71,64 +111,197 @@ class DataPlane:
         self._generation = generation
         self._seeds_max = seeds_max
 
-    def samples(self, vid: int, query: int | str | None) -> bytes:
+    async def sample(self, vid: int, wanted: Wanted) -> Body:
         """Return the JSON answer for one seed, any int64.
-
-        Args:
-            vid: the seed.
-            query: name or id of the query; None while exactly one is installed.
 
         Raises:
             NotFoundError: there is no such query, or none at all.
-            InputError: the query is left out, and there are several.
+            InputError: the query is left out, and there are several; or the fanouts do not fit it.
+            ConflictError: a position that this deployment can never reach.
             NotReadyError: the serving partition has not caught up since its start, or has not met the query yet.
+            DeadlineError: the positions are not reflected in time.
         """
-        return self._answer(vid, self._choose(query))
+        return await self._sample(vid, self._choose(wanted), wanted, self._deadline(wanted))
 
-    async def many(self, vids: Sequence[int], query: int | str | None) -> bytes:
+    async def samples(self, vids: Sequence[int], wanted: Wanted) -> Body:
         """Return the JSON answer for many seeds, in their order; for none, an empty list of samples.
 
         Every sample is of one instant; two samples of one answer may be of two.
 
         Raises:
             TooLargeError: more than `seeds_max` seeds.
-            NotFoundError, InputError, NotReadyError: as `samples`.
+            NotFoundError, InputError, ConflictError, NotReadyError, DeadlineError: as `sample`.
         """
-        if len(vids) > self._seeds_max:
-            raise TooLargeError(f"{len(vids)} vids are more than the {self._seeds_max} of one request (setting seeds_max)")
-        chosen = self._choose(query)
+        chosen, deadline = self._choose_many(vids, wanted), self._deadline(wanted)
         answers = []
-        for start in range(0, len(vids), SLICE_SEEDS):
-            if start:
-                await asyncio.sleep(0)
-            answers += [self._answer(vid, chosen) for vid in vids[start : start + SLICE_SEEDS]]
+        for i, vid in enumerate(vids):
+            if i and i % SLICE_SEEDS == 0:
+                await self._give_way(deadline)
+            answers.append(await self._sample(vid, chosen, wanted, deadline))
         return answers_json(answers)
 
-    def _choose(self, key: int | str | None) -> InstalledQuery:
+    async def message(self, vids: Sequence[int], wanted: Wanted) -> Body:
+        """Return the same as a `Samples` message; seeds of one serving partition share graphs, each of one instant.
+
+        Raises:
+            TooLargeError, NotFoundError, InputError, ConflictError, NotReadyError, DeadlineError: as `samples`.
+        """
+        chosen, deadline = self._choose_many(vids, wanted), self._deadline(wanted)
+        before = samples_begin(chosen, generation=self._generation, ready=self._directory.is_active(chosen.id))
+        seeds: Int64s = np.array(vids, np.int64)
+        if len(vids) == 1:
+            return await self._graph(partition_of(vids[0], len(self._partitions)), seeds, _FIRST, chosen, wanted, deadline, before)
+        owners = partitions_of(seeds, len(self._partitions))
+        graphs: list[Body] = [before]
+        for index in np.unique(owners).tolist():
+            own = np.flatnonzero(owners == index).astype(np.int32)
+            for start in range(0, len(own), GRAPH_SEEDS):
+                if len(graphs) > 1:
+                    await self._give_way(deadline)
+                asked = own[start : start + GRAPH_SEEDS]
+                graphs.append(await self._graph(index, seeds[asked], asked, chosen, wanted, deadline))
+        return b"".join(graphs)
+
+    # What is asked --------------------------------------------------------------------------------------------------------------
+
+    def _choose(self, wanted: Wanted) -> InstalledQuery:
         operators = self._directory.operators
         installed = operators.queries
         if not installed:
             raise NotFoundError(NO_QUERY)
-        if key is None:
-            if len(installed) > 1:
-                raise InputError(f"the query is missing, and there are several: {_names(installed)}")
-            return installed[0]
-        found = operators.query(key)
-        if found is None:
-            raise NotFoundError(f"there is no query {key!r}; installed are {_names(installed)}")
-        return found
+        if wanted.query is not None:
+            chosen = operators.query(wanted.query)
+            if chosen is None:
+                raise NotFoundError(f"there is no query {wanted.query!r}; installed are {_names(installed)}")
+        elif len(installed) > 1:
+            raise InputError(f"the query is missing, and there are several: {_names(installed)}")
+        else:
+            chosen = installed[0]
+        if wanted.fanouts is not None:
+            _check_fanouts(chosen, wanted.fanouts)
+        return chosen
 
-    def _answer(self, vid: int, chosen: InstalledQuery) -> bytes:
+    def _choose_many(self, vids: Sequence[int], wanted: Wanted) -> InstalledQuery:
+        if len(vids) > self._seeds_max:
+            raise TooLargeError(f"{len(vids)} vids are more than the {self._seeds_max} of one request (setting seeds_max)")
+        return self._choose(wanted)
+
+    def _deadline(self, wanted: Wanted) -> float | None:
+        """When the request has to be answered, on the loop's clock."""
+        if wanted.timeout_ms is None and not wanted.after:
+            return None
+        wait_ms = WAIT_MS if wanted.timeout_ms is None else wanted.timeout_ms
+        return asyncio.get_running_loop().time() + wait_ms / 1000
+
+    # Answers from one partition -------------------------------------------------------------------------------------------------
+
+    async def _sample(self, vid: int, chosen: InstalledQuery, wanted: Wanted, deadline: float | None) -> bytes:
         index = partition_of(vid, len(self._partitions))
+        while True:
+            partition, query = self._ready(index, chosen)
+            if not wanted.after or await self._reached(partition, wanted.after, deadline):
+                ego = partition.ego_graph(query, vid, wanted.fanouts)
+                if not wanted.after or not ego.pending:
+                    reflected, ready = partition.reflected(), self._directory.is_active(query.id)
+                    header = AnswerHeader(self._generation, reflected.positions, reflected.watermark, ready)
+                    return answer_json(ego, query, partition.layouts, header, scores=wanted.scores)
+            await self._next_move(partition, deadline)
+
+    async def _graph(
+        self,
+        index: int,
+        seeds: Int64s,
+        asked: Int32s,
+        chosen: InstalledQuery,
+        wanted: Wanted,
+        deadline: float | None,
+        before: bytes = b"",
+    ) -> Body:
+        while True:
+            partition, query = self._ready(index, chosen)
+            if not wanted.after or await self._reached(partition, wanted.after, deadline):
+                body, pending = partition.graph(query, seeds, asked, fanouts=wanted.fanouts, scores=wanted.scores, before=before)
+                if not wanted.after or not pending:
+                    return body
+            await self._next_move(partition, deadline)
+
+    def _ready(self, index: int, chosen: InstalledQuery) -> tuple[ServingPartition, InstalledQuery]:
         partition = self._partitions[index]
         if not partition.caught_up:
             raise NotReadyError(f"serving partition {index} is still reading what was there before its start; ask again")
         query = partition.queries.query(chosen.id)
         if query is None:
             raise NotReadyError(f"query {chosen.name!r} has not arrived at serving partition {index} yet; ask again")
-        reflected = partition.reflected()
-        header = AnswerHeader(self._generation, reflected.positions, reflected.watermark, self._directory.is_active(query.id))
-        return answer_json(partition.ego_graph(query, vid), query, partition.layouts, header)
+        return partition, query
+
+    # Waiting --------------------------------------------------------------------------------------------------------------------
+
+    async def _reached(self, partition: ServingPartition, after: Sequence[PositionToken], deadline: float | None) -> bool:
+        """Whether all positions are reflected. One that cannot ever be is an error, as nobody should wait for it."""
+        positions = partition.reflected().positions
+        for token in after:
+            if token.generation != self._generation:
+                raise ConflictError(
+                    f"min_position {token} is of generation {token.generation}, this deployment of {self._generation}: what was "
+                    "written there has to be loaded here"
+                )
+            if token.partition >= len(positions):
+                raise InputError(f"min_position {token}: there are record partitions 0 to {len(positions) - 1}")
+        missing = [t for t in after if positions[t.partition] < t.position]
+        if not missing:
+            return True
+        try:
+            async with asyncio.timeout_at(deadline):
+                ends = await self._directory.record_ends()
+        except TimeoutError:
+            raise DeadlineError("the bus has not said in time how far the logs go; ask again") from None
+        for token in missing:
+            if token.position > ends[token.partition]:
+                raise ConflictError(
+                    f"min_position {token} is beyond the end of record partition {token.partition} ({ends[token.partition]}): it "
+                    "is of another deployment, or this one was put back to an older state; load the data again"
+                )
+        now = partition.reflected().positions
+        return all(now[t.partition] >= t.position for t in missing)
+
+    async def _next_move(self, partition: ServingPartition, deadline: float | None) -> None:
+        assert deadline is not None, "only requests that name positions wait, and they have a deadline"
+        remaining_s = deadline - asyncio.get_running_loop().time()
+        if remaining_s > 0:
+            done, _ = await asyncio.wait([partition.moved()], timeout=remaining_s)
+            if done:
+                return
+        raise DeadlineError(
+            "the positions asked for, or rows of the ego-graph that follow from them, have not arrived in time; ask again, or give "
+            "a larger timeout_ms"
+        )
+
+    async def _give_way(self, deadline: float | None) -> None:
+        """Let others have their turn."""
+        await asyncio.sleep(0)
+        if deadline is not None and asyncio.get_running_loop().time() > deadline:
+            raise DeadlineError(
+                "the seeds could not all be looked up in time; ask for fewer at a time, or give a larger timeout_ms"
+            )
+
+
+_FIRST: Int32s = np.zeros(1, np.int32)
+
+
+def _check_fanouts(query: InstalledQuery, fanouts: Sequence[int]) -> None:
+    nodes = [n for n in query.plan.nodes if n.kind is NodeKind.EDGE_SAMPLER]
+    own = [n.fanout for n in nodes]
+    if len(fanouts) != len(own):
+        raise InputError(
+            f"query {query.name!r} takes {len(own)} fanouts, one for each of its edge samplers (at most {own}), not {len(fanouts)}"
+        )
+    problems = [
+        f"fanouts[{i}] = {given} is more than the {most} that query {query.name!r} keeps"
+        for i, (given, most) in enumerate(zip(fanouts, own, strict=True))
+        if given > most
+    ]
+    if problems:
+        raise InputError(problems)
 
 
 def _names(queries: Sequence[InstalledQuery]) -> str:

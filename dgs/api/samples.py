@@ -1,36 +1,30 @@
-"""`/samples` over HTTP, as raw ASGI: on the way of every request, a framework's routing costs more than the answer.
+"""`/samples` and the reference's `/infer` over HTTP, as raw ASGI: a framework's routing costs more than the answer.
 
-It translates between HTTP and the data plane: parameters and bodies in, JSON and problem documents out. It decides nothing else.
+It translates between HTTP and the data plane: parameters and bodies in; JSON, protobuf and problem documents out. It decides
+nothing else.
 """
 
-import re
-from typing import Any
-
-import orjson
+from collections.abc import Iterable
 
 from dgs.api.body import read_body
-from dgs.api.dataplane import DataPlane
-from dgs.api.parameters import given_parameters
+from dgs.api.dataplane import Body, DataPlane
 from dgs.api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
+from dgs.api.request import read_get, read_infer, read_post
+from dgs.codec.messages import MEDIA_TYPE as PROTOBUF
 from dgs.core.errors import DgsError, InputError
 from dgs.gate import Receive, Scope, Send
 from dgs.telemetry import logs
 
-LATER = {
-    "fanouts": "fewer neighbours than the query has are not built yet",
-    "min_position": "waiting for a position is not built yet",
-    "timeout_ms": "deadlines are not built yet",
-}
-"""Parameters whose meaning is still to come: refused rather than ignored."""
-_INT64 = range(-(1 << 63), 1 << 63)
-_DECIMAL = re.compile(r"-?[0-9]{1,32}")
-_JSON_HEADER = (b"content-type", b"application/json")
+PATHS = ("/samples", "/infer")
+_JSON = "application/json"
+_VARY = (b"vary", b"accept")
+_JSON_HEADER, _PROTOBUF_HEADER = (b"content-type", _JSON.encode()), (b"content-type", PROTOBUF.encode())
 
 _log = logs.get(__name__)
 
 
 class SamplesEndpoint:
-    """An ASGI application that takes HTTP requests to `/samples`."""
+    """An ASGI application that takes HTTP requests to `PATHS`."""
 
     def __init__(self, plane: DataPlane, *, body_bytes_max: int) -> None:
         self._plane = plane
@@ -38,102 +32,57 @@ class SamplesEndpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
-        query: int | str | None
+        method, path = scope["method"], scope["path"]
+        binary = path == "/infer" or accepts_protobuf(scope["headers"])
         try:
-            if scope["method"] == "GET":
-                vid, query = read_parameters(scope["query_string"])
-                body = self._plane.samples(vid, query)
-            elif scope["method"] == "POST":
+            if method == "GET":
+                vid, wanted = (read_infer if path == "/infer" else read_get)(scope["query_string"])
+                body = await (self._plane.message([vid], wanted) if binary else self._plane.sample(vid, wanted))
+            elif method == "POST" and path == "/samples":
                 if scope["query_string"]:
                     raise InputError("a POST takes its parameters in the body, not in the URL")
-                vids, query = read_request(await read_body(scope, receive, self._body_bytes_max))
-                body = await self._plane.many(vids, query)
+                vids, wanted = read_post(await read_body(scope, receive, self._body_bytes_max))
+                body = await (self._plane.message(vids, wanted) if binary else self._plane.samples(vids, wanted))
             else:
-                allowed = {"allow": "GET, POST"}
-                await _send_problem(send, problem_of_status(405, f"/samples takes GET and POST, not {scope['method']}", allowed))
+                taken = "GET and POST" if path == "/samples" else "GET"
+                allowed = {"allow": taken.replace(" and ", ", ")}
+                await _send_problem(send, problem_of_status(405, f"{path} takes {taken}, not {method}", allowed))
                 return
         except Exception as e:  # the last frame: everything becomes an answer
             if not isinstance(e, DgsError) or e.http_status == 500:
-                _log.error("request failed", exc_info=e, method=scope["method"], path="/samples")
+                _log.error("request failed", exc_info=e, method=method, path=path)
             await _send_problem(send, problem_of(e))
             return
-        headers = [_JSON_HEADER, (b"content-length", b"%d" % len(body))]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
+        await _send(send, _PROTOBUF_HEADER if binary else _JSON_HEADER, body)
 
 
-def read_parameters(query_string: bytes) -> tuple[int, str | None]:
-    """Return vid and query of a GET.
-
-    Raises:
-        InputError: with every problem of the parameters.
-    """
-    problems: list[str] = []
-    given = given_parameters(query_string, problems)
-    vid = _vid(given.pop("vid", None), problems)
-    query = given.pop("query", None)
-    if query == "":
-        problems.append("query is empty; leave it out, or give the name or id of a query")
-    problems += _unknown(given, "vid and query")
-    if problems:
-        raise InputError(problems)
-    return vid, query
+def accepts_protobuf(headers: Iterable[tuple[bytes, bytes]]) -> bool:
+    """Whether a request would rather have protobuf than JSON. What names neither gets JSON."""
+    for name, value in headers:
+        if name == b"accept":
+            if value == PROTOBUF.encode():
+                return True
+            if PROTOBUF.encode() not in value.lower():
+                continue
+            weights = dict(_weighed(part) for part in value.decode("latin-1").lower().split(","))
+            other = weights.get(_JSON, weights.get("application/*", weights.get("*/*", 0.0)))
+            return weights.get(PROTOBUF, 0.0) > 0 and weights.get(PROTOBUF, 0.0) >= other
+    return False
 
 
-def read_request(body: bytes) -> tuple[list[int], int | str | None]:
-    """Return vids and query of a POST.
-
-    Raises:
-        InputError: with every problem of the body.
-    """
-    if not body:
-        raise InputError('the body is empty; it is {"query": NAME OR ID, "vids": [VID, …]}')
+def _weighed(part: str) -> tuple[str, float]:
+    media_type, *parameters = (p.strip() for p in part.split(";"))
+    weight = next((p[2:] for p in parameters if p.startswith("q=")), "1")
     try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError as e:
-        raise InputError(f"the body is not JSON: {e}") from None
-    if not isinstance(document, dict):
-        raise InputError('the body is an object: {"query": NAME OR ID, "vids": [VID, …]}')
-    problems: list[str] = []
-    vids = document.pop("vids", None)
-    if not isinstance(vids, list):
-        problems.append("vids is missing" if vids is None else f"vids is an array of integers, not {_shown(vids)}")
-    # Types first, all at once: a bool is an int to every comparison, and there may be a thousand vids.
-    elif not set(map(type, vids)) <= {int}:
-        i, wrong = next((i, v) for i, v in enumerate(vids) if type(v) is not int)
-        problems.append(f"vids[{i}] is an int64 number, not {_shown(wrong)}")
-    elif vids and (min(vids) not in _INT64 or max(vids) not in _INT64):
-        i, wrong = next((i, v) for i, v in enumerate(vids) if v not in _INT64)
-        problems.append(f"vids[{i}] = {wrong} is beyond int64")
-    query = document.pop("query", None)
-    if (query is not None and type(query) not in (int, str)) or query == "":
-        problems.append(f"query is the name or id of a query, not {_shown(query)}")
-    problems += _unknown(document, "query and vids")
-    if problems:
-        raise InputError(problems)
-    assert isinstance(vids, list), "anything else is a problem"
-    return vids, query
+        return media_type, float(weight)
+    except ValueError:
+        return media_type, 0.0
 
 
-def _vid(text: str | None, problems: list[str]) -> int:
-    if text is None:
-        problems.append("vid is missing")
-    elif not _DECIMAL.fullmatch(text):
-        problems.append(f"vid is an int64 in decimal, not {text!r}")
-    elif (vid := int(text)) in _INT64:
-        return vid
-    else:
-        problems.append(f"vid = {text} is beyond int64")
-    return 0
-
-
-def _unknown(given: dict[str, Any], known: str) -> list[str]:
-    return [f"{n} is refused: {LATER[n]}" if n in LATER else f"unknown parameter {n!r}; known are {known}" for n in given]
-
-
-def _shown(value: object) -> str:
-    text = orjson.dumps(value).decode()
-    return text if len(text) <= 60 else f"{text[:60]}…"
+async def _send(send: Send, content_type: tuple[bytes, bytes], body: Body) -> None:
+    headers = [content_type, (b"content-length", b"%d" % len(body)), _VARY]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
 
 
 async def _send_problem(send: Send, problem: Problem) -> None:

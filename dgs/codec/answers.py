@@ -15,11 +15,13 @@ from dgs.core.egograph import NOT_LOOKED_FOR, Edges, EgoGraph, Texts, Vertices
 from dgs.core.layout import Layout, Layouts
 from dgs.core.operators import InstalledQuery
 from dgs.core.schema import TIMESTAMP, ValueType
-from dgs.core.types import AnyArray, Bools, Bytes, Int8s
+from dgs.core.strategies import Strategy
+from dgs.core.types import AnyArray, Bools, Bytes, Int8s, Int64s
 
 _KNOWN = (False, True, None)
 """By `Vertices.known`; NOT_LOOKED_FOR is -1 and so takes the last."""
 assert NOT_LOOKED_FOR == -1, "the last element would not be its"
+_SIGN = np.int64(-(1 << 63))
 _NOT_LOOKED_FOR_BYTE = NOT_LOOKED_FOR & 0xFF
 
 
@@ -40,7 +42,7 @@ class AnswerHeader:
     ready: bool
 
 
-def answer_json(ego: EgoGraph, query: InstalledQuery, layouts: Layouts, header: AnswerHeader) -> bytes:
+def answer_json(ego: EgoGraph, query: InstalledQuery, layouts: Layouts, header: AnswerHeader, *, scores: bool = False) -> bytes:
     """Return the JSON object of one ego-graph.
 
     Numbers that are FLOAT32 appear with the fewest digits that read back as the same float32. Text that is not UTF-8 has its wrong
@@ -51,6 +53,7 @@ def answer_json(ego: EgoGraph, query: InstalledQuery, layouts: Layouts, header: 
         query: the query that it answers.
         layouts: the layouts that its serving partition has.
         header: the rest of the answer.
+        scores: whether edges have a column of what they were chosen by.
     """
     schema = layouts.schema
     seeds = ego.vertices[ego.seed_type]
@@ -65,7 +68,7 @@ def answer_json(ego: EgoGraph, query: InstalledQuery, layouts: Layouts, header: 
         "vertices": {
             schema.vertex_types[v.vtype].name: _vertices(v, layouts.vertex[v.vtype], ego.strings) for v in ego.vertices.values()
         },
-        "edges": [_edges(e, layouts, ego.strings) for e in ego.edges],
+        "edges": [_edges(e, layouts, ego.strings) | (_scores(e) if scores else {}) for e in ego.edges],
     }
     return orjson.dumps(document, option=orjson.OPT_SERIALIZE_NUMPY)
 
@@ -101,6 +104,14 @@ def _edges(edges: Edges, layouts: Layouts, strings: Texts) -> dict[str, Any]:
         "timestamp": np.ascontiguousarray(edges.timestamps),
         "attrs": {a.name: columns.column(a.name) for a in layout.element.attributes if a.name != TIMESTAMP},
     }
+
+
+def _scores(edges: Edges) -> dict[str, Any]:
+    """Scores as numbers again, see `dgs.core.strategies.order_of_int` and `order_of_float`."""
+    bits: Int64s = np.ascontiguousarray(edges.scores).view(np.int64)
+    if edges.node.strategy is Strategy.TOPK_BY_TIMESTAMP:
+        return {"score": bits ^ _SIGN}
+    return {"score": np.where(bits < 0, bits ^ _SIGN, ~bits).view(np.float64)}
 
 
 def _known(known: Int8s) -> Any:

@@ -25,7 +25,17 @@ class VertexIndex:
         """Id by row, int64 with spare room behind `used`."""
         return self._ids.array
 
+    @property
+    def addresses(self) -> tuple[int, int, int, int]:
+        """For kernels: where ids by row and the hash table stand in memory, the table's mask, and its shift.
+
+        They hold while `Slab.moves` stays as it is.
+        """
+        places = [int(a.__array_interface__["data"][0]) for a in (self._ids.array, self._table)]
+        return places[0], places[1], len(self._table) - 1, int(self._shift)
+
     def _size(self, capacity: int) -> None:
+        Slab.moves += 1  # the table is no slab, but who holds addresses asks nothing else
         self._table = np.zeros(capacity, np.int32)
         self._shift = np.uint64(65 - capacity.bit_length())
         index.rebuild(self._table, self._shift, self._ids.array, self.used)

@@ -88,6 +88,11 @@ class ServingState:
         self.vertices = {vtype: VertexIndex() for vtype in deployment.schema.vertex_types}
         self.rows: dict[int, Rows] = {}
 
+    @property
+    def watermark(self) -> int | None:
+        """The smallest watermark over the record partitions that have data; None before any data."""
+        return min((w for w in self.watermarks if w is not None), default=None)
+
     def fed(self, operator: Operator, ids: Int64s) -> Int32s:
         """Return 1 for vertices whose rows are sent without asking: possible seeds of this partition."""
         fed: Int32s = np.zeros(len(ids), np.int32)

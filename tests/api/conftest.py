@@ -1,5 +1,6 @@
 """The application over a real coordinator on a memory bus, and serving partitions that know nothing but what tests tell them."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
@@ -12,6 +13,7 @@ import pytest
 
 from dgs.api import make_app
 from dgs.bus.memory import MemoryBus
+from dgs.bus.wakeup import Wakeup
 from dgs.config import Settings
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.state_file import StateFile
@@ -21,7 +23,9 @@ from dgs.core.layout import Layouts
 from dgs.core.operators import InstalledQuery, OperatorSet
 from dgs.core.schema import Schema
 from dgs.core.strings import StringTable
+from dgs.core.types import Int32s, Int64s
 from dgs.gate import Application
+from dgs.wire.samples_pb2 import Graph, Samples
 
 P, S = 4, 2
 SCHEMA_TEXT = b"""{ "attr_defs": [{"type": 0, "name": "timestamp", "value_type": "INT64"},
@@ -46,6 +50,9 @@ class FakePartition:
     positions: list[int] = field(default_factory=lambda: [0] * P)
     watermark: int | None = None
     asked: list[int] = field(default_factory=list)
+    wanted: list[tuple[tuple[int, ...] | None, bool]] = field(default_factory=list)
+    moves: Wakeup = field(default_factory=Wakeup)
+    pending: int = 0
     fails: Exception | None = None
 
     @property
@@ -55,8 +62,29 @@ class FakePartition:
     def reflected(self) -> Reflected:
         return Reflected(self.positions, self.watermark)
 
-    def ego_graph(self, query: InstalledQuery, seed: int) -> EgoGraph:
+    def moved(self) -> "asyncio.Future[None]":
+        return self.moves.next_ring()
+
+    def graph(
+        self,
+        query: InstalledQuery,
+        seeds: Int64s,
+        asked: Int32s,
+        *,
+        fanouts: tuple[int, ...] | None = None,
+        scores: bool = False,
+        before: bytes = b"",
+    ) -> tuple[memoryview, int]:
+        self.asked += seeds.tolist()
+        self.wanted.append((fanouts, scores))
+        if self.fails is not None:
+            raise self.fails
+        graph = Graph(seed_type="v", seeds=seeds.tobytes(), asked=asked.tobytes(), pending=self.pending)
+        return memoryview(before + Samples(graphs=[graph]).SerializeToString()), self.pending
+
+    def ego_graph(self, query: InstalledQuery, seed: int, fanouts: tuple[int, ...] | None = None) -> EgoGraph:
         self.asked.append(seed)
+        self.wanted.append((fanouts, False))
         if self.fails is not None:
             raise self.fails
         neighbours = self.edges.get(seed, [])
@@ -67,7 +95,7 @@ class FakePartition:
         dst = np.array([ids.tolist().index(v) for v in neighbours], np.int32)
         payload = np.ones((m, self.layouts.edge[1].width), np.uint8)
         edges = Edges(query.plan.nodes[0], 1, 0, np.zeros(m, np.int32), dst, np.arange(m), np.zeros(m, np.uint64), payload)
-        return EgoGraph(seed, 0, vertices, [edges], 0, StringTable())
+        return EgoGraph(seed, 0, vertices, [edges], self.pending, StringTable())
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ import httpx
 import orjson
 import pytest
 
-from dgs.api.samples import read_parameters, read_request
+from dgs.api.request import Wanted, read_get, read_post
 from dgs.coordinator.coordinator import Coordinator
 from dgs.core.errors import InputError
 from dgs.core.operators import InstalledQuery, OperatorSet
 from dgs.core.partition import partition_of
+from dgs.core.token import PositionToken
 from tests.api.conftest import Document, FakePartition, ProblemCheck, S
 
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
@@ -96,9 +97,19 @@ async def test_every_int64_is_exact(client: Client, installed: InstalledQuery, p
         ("vid=1&query=friends&query=friends", "query is given twice"),
         ("vid=1&query=", "query is empty"),
         ("vid=1&qid=0", "unknown parameter 'qid'"),
-        ("vid=1&fanouts=3", "fanouts is refused"),
-        ("vid=1&min_position=1:0:5", "min_position is refused"),
-        ("vid=1&timeout_ms=5", "timeout_ms is refused"),
+        ("vid=1&fanouts=", "fanouts are numbers"),
+        ("vid=1&fanouts=3,,4", "fanouts are numbers"),
+        ("vid=1&fanouts=-1", "fanouts are numbers"),
+        ("vid=1&fanouts=3,4", "takes 1 fanouts, one for each of its edge samplers (at most [10]), not 2"),
+        ("vid=1&fanouts=11", "fanouts[0] = 11 is more than the 10"),
+        ("vid=1&scores=yes", "scores is true or false, not 'yes'"),
+        ("vid=1&min_position=", "a position is empty"),
+        ("vid=1&min_position=1:0", "'1:0' is no position"),
+        ("vid=1&min_position=1:0:-5", "'1:0:-5' is no position"),
+        ("vid=1&min_position=1:4:0", "there are record partitions 0 to 3"),
+        ("vid=1&timeout_ms=-5", "timeout_ms is a number of milliseconds from 0 to 600000"),
+        ("vid=1&timeout_ms=5.5", "timeout_ms"),
+        ("vid=1&timeout_ms=600001", "timeout_ms"),
         ("vid=1&query=%ff", "not UTF-8"),
     ],
 )
@@ -109,8 +120,8 @@ async def test_wrong_parameters(
 
 
 async def test_every_problem_is_told_at_once(client: Client, installed: InstalledQuery) -> None:
-    body = (await client.get("/samples?vid=x&what=1&fanouts=2")).json()
-    assert len(body["problems"]) == 3
+    body = (await client.get("/samples?vid=x&what=1&fanouts=a&min_position=5&timeout_ms=z&scores=1&query=")).json()
+    assert len(body["problems"]) == 7
     assert body["type"] == "urn:dgs:problem:input-not-understood"
 
 
@@ -154,7 +165,15 @@ async def test_no_seeds_have_no_samples(client: Client, installed: InstalledQuer
         (b'{"vids": [1], "query": ""}', 'not ""'),
         (b'{"vids": [1], "query": ["friends"]}', "query"),
         (b'{"vids": [1], "vid": 2}', "unknown parameter 'vid'"),
-        (b'{"vids": [1], "timeout_ms": 2}', "timeout_ms is refused"),
+        (b'{"vids": [1], "timeout_ms": 2.5}', "timeout_ms"),
+        (b'{"vids": [1], "timeout_ms": true}', "timeout_ms"),
+        (b'{"vids": [1], "fanouts": 3}', "fanouts is an array"),
+        (b'{"vids": [1], "fanouts": [true]}', "fanouts is an array"),
+        (b'{"vids": [1], "fanouts": [-1]}', "fanouts is an array"),
+        (b'{"vids": [1], "fanouts": [1, 2]}', "takes 1 fanouts"),
+        (b'{"vids": [1], "scores": 1}', "scores is true or false"),
+        (b'{"vids": [1], "min_position": 5}', "min_position is a text"),
+        (b'{"vids": [1], "min_position": ["1:0:3", "x"]}', "'x' is no position"),
         (b'{"vids": [NaN]}', "not JSON"),
     ],
 )
@@ -273,8 +292,14 @@ async def test_others_have_their_turn_within_a_large_request(
 
 
 def test_parameters_and_bodies_are_equal_ways_to_ask() -> None:
-    assert read_parameters(b"vid=%2d5&query=a+b%26") == (-5, "a b&")
-    assert read_parameters(b"&query=0&&vid=007&") == (7, "0")
-    assert read_request(orjson.dumps({"vids": [1], "query": 5})) == ([1], 5)
+    assert read_get(b"vid=%2d5&query=a+b%26") == (-5, Wanted("a b&"))
+    assert read_get(b"&query=0&&vid=007&") == (7, Wanted("0"))
+    assert read_post(orjson.dumps({"vids": [1], "query": 5})) == ([1], Wanted(5))
+    everything = Wanted("q", (3, 0), True, (PositionToken(1, 0, 9), PositionToken(1, 2, 7)), 50)
+    query_string = b"vid=1&query=q&fanouts=3,0&scores=true&min_position=1:0:9,1:2:7&timeout_ms=50"
+    assert read_get(query_string) == (1, everything)
+    body = {"vids": [1], "query": "q", "fanouts": [3, 0], "scores": True, "min_position": ["1:0:9", "1:2:7"], "timeout_ms": 50}
+    assert read_post(orjson.dumps(body)) == ([1], everything)
+    assert read_post(orjson.dumps({**dict.fromkeys(body), "vids": [1]})) == ([1], Wanted())
     with pytest.raises(InputError):
-        read_parameters(b"vid=5\n")
+        read_get(b"vid=5\n")

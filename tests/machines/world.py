@@ -32,7 +32,7 @@ from dgs.core.layout import Layouts
 from dgs.core.operators import OperatorSet
 from dgs.core.partition import partition_of
 from dgs.core.query import read_query
-from dgs.core.types import PartitionIndex, Position
+from dgs.core.types import Int32s, PartitionIndex, Position
 from dgs.sampler.machine import SamplerMachine
 from dgs.serving.lookup import Lookup
 from dgs.serving.machine import ServingMachine
@@ -40,8 +40,10 @@ from dgs.store.base import Batch
 from dgs.store.memory import MemoryStore
 from dgs.testing.oracle import Expected, Oracle
 from dgs.testing.plain import plain
+from dgs.wire.samples_pb2 import Samples
 from tests.machines import graph
 from tests.machines.graph import Raw
+from tests.machines.message import expected_of
 
 SEEDS = range(-3, 5)
 FAILURES_MOST, CRASHES_MOST = 4, 8
@@ -280,6 +282,27 @@ class World:
             got, want = self.answer(seed), oracle.ego_graph(self.query, seed)
             assert dict(got.rows) == dict(want.rows), f"rows of seed {seed}: {dict(got.rows)}, expected {dict(want.rows)}"
             assert got.vertices == want.vertices, f"vertices of seed {seed}"
+        self._check_messages(seeds, oracle)
+
+    def _check_messages(self, seeds: Sequence[int], oracle: Oracle) -> None:
+        """The binary answers to all seeds at once say the same."""
+        schema, count = graph.SCHEMA, self.deployment.serving_partitions
+        for s, serving in enumerate(self.servings):
+            own = [seed for seed in [*seeds, *seeds[:2]] if partition_of(seed, count) == s]  # some are asked for twice
+            if not own:
+                continue
+            state = serving.machine.state
+            query = state.catalog.operators.query(0)
+            assert query is not None
+            asked: Int32s = np.arange(len(own), dtype=np.int32)
+            message, _ = Lookup(state).graph(query, np.array(own, np.int64), asked)
+            answers = expected_of(Samples.FromString(bytes(message)), query, schema)
+            assert sorted(answers) == list(range(len(own)))
+            for place, seed in enumerate(own):
+                got, want = answers[place], oracle.ego_graph(self.query, seed)
+                assert got[0] == seed
+                assert {n: r for n, r in got[1].rows.items() if r} == {n: r for n, r in want.rows.items() if r}
+                assert got[1].vertices == want.vertices, f"vertices of seed {seed} in a message"
 
     def check_quiet(self) -> None:
         """Needs equal a recount, subscriptions on both sides agree, nothing waits."""

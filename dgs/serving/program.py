@@ -1,0 +1,160 @@
+"""A query as the kernels of a request need it: nodes, groups and types as records that hold the addresses of a partition's tables.
+
+A program is made once per query (and fanouts) and bound again whenever memory has moved. `dgs.serving.lookup` runs it.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dgs.codec.messages import Recipe, graph_recipe, groups_of
+from dgs.core.features import FeatureTable
+from dgs.core.kernels.walk import GROUP, NODE, TYPE
+from dgs.core.operators import InstalledQuery
+from dgs.core.query import NodeKind, PlanNode
+from dgs.core.slab import Slab
+from dgs.core.types import Int32s, Records
+from dgs.serving.state import ServingState
+
+
+class Members:
+    """Room for the vertices of one type that a walk meets; kept between walks, which tell their own by stamps.
+
+    Attributes:
+        tags: int64 by vertex row.
+        rows, marks, covered: int32, int64, uint8 by place.
+    """
+
+    def __init__(self) -> None:
+        self.tags, self.rows, self.marks, self.covered = Slab("<i8"), Slab("<i4"), Slab("<i8"), Slab("u1")
+        self._vertices = self._places = 0
+        self.reserve(1, 1)
+
+    def reserve(self, vertices: int, seeds: int) -> None:
+        """Make room for vertex rows below `vertices` and for walks from `seeds` seeds that nobody may know."""
+        if vertices > self._vertices or vertices + seeds > self._places:
+            places = vertices + seeds
+            self.tags.reserve(vertices)
+            for slab in (self.rows, self.marks, self.covered):
+                slab.reserve(places)
+            self._vertices = len(self.tags.array)
+            self._places = min(len(slab.array) for slab in (self.rows, self.marks, self.covered))
+
+    def forget(self) -> None:
+        """Take all stamps away, so that they can be given from 1 on again."""
+        self.tags = Slab("<i8")
+        self.tags.reserve(self._vertices)
+
+
+class Program:
+    """A query under certain fanouts.
+
+    Attributes:
+        query: the query.
+        types: TYPE, of the plan's vertex types, the seed's first.
+        nodes: NODE.
+        groups: GROUP.
+        feeds: int32, see NODE.
+        vtypes: the vertex type of each of `types`.
+        pairs: the plan node and the destination type of each of `groups`.
+        seed_type: name of the seed's type.
+    """
+
+    def __init__(
+        self, query: InstalledQuery, fanouts: Sequence[int] | None, state: ServingState, members: dict[int, Members]
+    ) -> None:
+        plan = query.plan
+        self.query = query
+        self.vtypes = plan.vertex_types
+        self.types: Records = np.zeros(len(self.vtypes), TYPE)
+        self.nodes: Records = np.zeros(len(plan.nodes), NODE)
+        self.pairs = groups_of(query)
+        self.groups: Records = np.zeros(len(self.pairs), GROUP)
+        self._state = state
+        self._members = members
+        self._catalog = state.catalog
+        self._moves = -1
+        self._recipes: dict[bool, Recipe] = {}
+        self.seed_type = state.deployment.schema.vertex_types[plan.seed_type].name
+        self.feeds = self._lay_out(list(plan.nodes), fanouts)
+
+    def _lay_out(self, plan_nodes: list[PlanNode], fanouts: Sequence[int] | None) -> Int32s:
+        type_of = {vtype: i for i, vtype in enumerate(self.vtypes)}
+        group_of = {(node.id, dst_type): i for i, (node, dst_type) in enumerate(self.pairs)}
+        limits = iter(fanouts or ())
+        feeds: list[int] = []
+        for i, node in enumerate(plan_nodes):
+            record = self.nodes[i]
+            record["type"], record["fanout"], record["feed0"] = type_of[node.vtype], node.fanout, len(feeds)
+            feeds += [group_of.get((u, node.vtype), -1) for u in node.upstreams]
+            record["feeds"] = len(node.upstreams)
+            if node.kind is NodeKind.EDGE_SAMPLER:
+                record["edges"], record["limit"] = 1, next(limits) if fanouts is not None else node.fanout
+                record["group0"], record["groups"] = group_of[node.id, node.dst_types[0]], len(node.dst_types)
+            operator = self.query.operator_of[node.id]
+            twins = [j for j, n in enumerate(plan_nodes[:i]) if self.query.operator_of[n.id] == operator]
+            record["twin"] = twins[-1] if twins else -1
+        for i, (_, dst_type) in enumerate(self.pairs):
+            self.groups[i]["dst_type"], self.groups[i]["type"] = dst_type, type_of[dst_type]
+        return np.array(feeds, np.int32)
+
+    def bind(self, seeds: int) -> None:
+        """Make room for a walk from so many seeds, and take addresses anew if memory has moved."""
+        state = self._state
+        for vtype in self.vtypes:
+            self._members[vtype].reserve(state.vertices[vtype].used, seeds)
+        if self._moves != Slab.moves or self._catalog is not state.catalog:
+            self._bind()
+            self._moves = Slab.moves
+
+    def recipe(self, scores: bool) -> Recipe:
+        """Return how its graphs are written; call after `bind`."""
+        recipe = self._recipes.get(scores)
+        if recipe is None:
+            recipe = self._recipes[scores] = graph_recipe(self.query, self._state.catalog.layouts, scores=scores)
+            self._bind_recipe(recipe)
+        return recipe
+
+    def records(self, vtype: int) -> FeatureTable:
+        """Return the records of the vertex operator that covers members of a type."""
+        nodes = self.query.plan.nodes
+        node = next(n for n in nodes if n.kind is NodeKind.VERTEX_SAMPLER and n.vtype == vtype)
+        found = self._state.rows[self.query.operator_of[node.id]].records
+        assert found is not None, "a vertex node whose operator has no records"
+        return found
+
+    def _bind(self) -> None:
+        state = self._state
+        if self._catalog is not state.catalog:
+            self._catalog = state.catalog
+            self._recipes.clear()
+        for i, vtype in enumerate(self.vtypes):
+            members, index, record = self._members[vtype], state.vertices[vtype], self.types[i]
+            record["tags"], record["members"] = members.tags.address, members.rows.address
+            record["marks"], record["covered"] = members.marks.address, members.covered.address
+            record["ids"], record["table"], record["mask"], record["shift"] = index.addresses
+        for i, node in enumerate(self.query.plan.nodes):
+            rows, record = state.rows[self.query.operator_of[node.id]], self.nodes[i]
+            record["states"], record["states_rows"] = _address(rows.states), len(rows.states)
+            if rows.table is not None:
+                table = rows.table
+                record["row_of"], record["rows"] = _address(table.row_of), len(table.row_of)
+                record["counts"], record["slots"] = _address(table.counts), _address(table.slots)
+            elif rows.records is not None:
+                records, of_type = rows.records, self.types[self.vtypes.index(node.vtype)]
+                of_type["known"], of_type["timestamps"] = _address(records.known), _address(records.timestamps)
+                of_type["records"], of_type["records_width"] = _address(records.payload), records.payload.shape[1]
+                of_type["records_rows"] = min(len(records.known), len(records.timestamps), len(records.payload))
+        for recipe in self._recipes.values():
+            self._bind_recipe(recipe)
+
+    def _bind_recipe(self, recipe: Recipe) -> None:
+        for i, (node, _) in enumerate(self.pairs):
+            table = self._state.rows[self.query.operator_of[node.id]].table
+            assert table is not None, "an edge node whose operator has no table"
+            element = recipe.elements[len(self.vtypes) + i]
+            element["payload"], element["width"], element["slots"] = _address(table.payload), table.width, _address(table.slots)
+
+
+def _address(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> int:
+    return int(array.__array_interface__["data"][0])
