@@ -28,8 +28,9 @@ _SCHEMA = {
         {"type": 0, "name": "timestamp", "value_type": "INT64"},
         {"type": 1, "name": "weight", "value_type": "FLOAT32"},
         {"type": 2, "name": "vec", "value_type": "FLOAT32_LIST"},
+        {"type": 3, "name": "text", "value_type": "STRING"},
     ],
-    "vertex_defs": [{"vtype": 0, "name": "v", "attr_types": [0, 2]}],
+    "vertex_defs": [{"vtype": 0, "name": "v", "attr_types": [0, 2, 3]}],
     "edge_defs": [{"etype": 1, "name": "e", "attr_types": [0, 1]}],
     "edge_relation_defs": [{"etype": 1, "src_vtype": 0, "dst_vtype": 0}],
 }
@@ -74,7 +75,9 @@ def _run() -> None:
         exchange(encode_records(_records(layouts, turn)))
     query = serving.state.catalog.operators.query(0)
     assert query is not None
-    Lookup(serving.state).ego_graph(query, 1)
+    lookup = Lookup(serving.state)
+    lookup.ego_graph(query, 1)
+    lookup.graph(query, np.arange(_VERTICES, dtype=np.int64), np.arange(_VERTICES, dtype=np.int32))
     store = MemoryStore()
     store.write(sampler.cut())
     SamplerMachine(deployment, PartitionIndex(0), store)

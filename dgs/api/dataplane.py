@@ -48,7 +48,7 @@ class ServingPartition(Protocol):
         fanouts: tuple[int, ...] | None = None,
         scores: bool = False,
         before: bytes = b"",
-    ) -> tuple[memoryview, int]:
+    ) -> tuple[Body, int]:
         """Return seeds' merged ego-graphs as a `Samples` message behind `before`, and how many of its rows are pending.
 
         Args:
@@ -111,7 +111,7 @@ class DataPlane:
         self._generation = generation
         self._seeds_max = seeds_max
 
-    async def sample(self, vid: int, wanted: Wanted) -> Body:
+    async def sample(self, vid: int, wanted: Wanted) -> bytes:
         """Return the JSON answer for one seed, any int64.
 
         Raises:
@@ -123,7 +123,7 @@ class DataPlane:
         """
         return await self._sample(vid, self._choose(wanted), wanted, self._deadline(wanted))
 
-    async def samples(self, vids: Sequence[int], wanted: Wanted) -> Body:
+    async def samples(self, vids: Sequence[int], wanted: Wanted) -> bytes:
         """Return the JSON answer for many seeds, in their order; for none, an empty list of samples.
 
         Every sample is of one instant; two samples of one answer may be of two.
@@ -140,27 +140,28 @@ class DataPlane:
             answers.append(await self._sample(vid, chosen, wanted, deadline))
         return answers_json(answers)
 
-    async def message(self, vids: Sequence[int], wanted: Wanted) -> Body:
-        """Return the same as a `Samples` message; seeds of one serving partition share graphs, each of one instant.
+    async def message(self, vids: Sequence[int], wanted: Wanted) -> list[Body]:
+        """Return the same as the parts of a `Samples` message; seeds of one serving partition share graphs, each of one instant.
 
         Raises:
             TooLargeError, NotFoundError, InputError, ConflictError, NotReadyError, DeadlineError: as `samples`.
         """
         chosen, deadline = self._choose_many(vids, wanted), self._deadline(wanted)
-        before = samples_begin(chosen, generation=self._generation, ready=self._directory.is_active(chosen.id))
+        begin = samples_begin(chosen.id, chosen.name, self._generation, self._directory.is_active(chosen.id))
         seeds: Int64s = np.array(vids, np.int64)
         if len(vids) == 1:
-            return await self._graph(partition_of(vids[0], len(self._partitions)), seeds, _FIRST, chosen, wanted, deadline, before)
+            index = partition_of(vids[0], len(self._partitions))
+            return [await self._graph(index, seeds, _FIRST, chosen, wanted, deadline, begin)]
         owners = partitions_of(seeds, len(self._partitions))
-        graphs: list[Body] = [before]
+        parts: list[Body] = [begin]
         for index in np.unique(owners).tolist():
             own = np.flatnonzero(owners == index).astype(np.int32)
             for start in range(0, len(own), GRAPH_SEEDS):
-                if len(graphs) > 1:
+                if len(parts) > 1:
                     await self._give_way(deadline)
                 asked = own[start : start + GRAPH_SEEDS]
-                graphs.append(await self._graph(index, seeds[asked], asked, chosen, wanted, deadline))
-        return b"".join(graphs)
+                parts.append(await self._graph(index, seeds[asked], asked, chosen, wanted, deadline))
+        return parts
 
     # What is asked --------------------------------------------------------------------------------------------------------------
 
@@ -215,12 +216,12 @@ class DataPlane:
         chosen: InstalledQuery,
         wanted: Wanted,
         deadline: float | None,
-        before: bytes = b"",
+        begin: bytes = b"",
     ) -> Body:
         while True:
             partition, query = self._ready(index, chosen)
             if not wanted.after or await self._reached(partition, wanted.after, deadline):
-                body, pending = partition.graph(query, seeds, asked, fanouts=wanted.fanouts, scores=wanted.scores, before=before)
+                body, pending = partition.graph(query, seeds, asked, fanouts=wanted.fanouts, scores=wanted.scores, before=begin)
                 if not wanted.after or not pending:
                     return body
             await self._next_move(partition, deadline)

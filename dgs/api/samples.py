@@ -4,7 +4,7 @@ It translates between HTTP and the data plane: parameters and bodies in; JSON, p
 nothing else.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from dgs.api.body import read_body
 from dgs.api.dataplane import Body, DataPlane
@@ -37,12 +37,12 @@ class SamplesEndpoint:
         try:
             if method == "GET":
                 vid, wanted = (read_infer if path == "/infer" else read_get)(scope["query_string"])
-                body = await (self._plane.message([vid], wanted) if binary else self._plane.sample(vid, wanted))
+                parts = await self._plane.message([vid], wanted) if binary else [await self._plane.sample(vid, wanted)]
             elif method == "POST" and path == "/samples":
                 if scope["query_string"]:
                     raise InputError("a POST takes its parameters in the body, not in the URL")
                 vids, wanted = read_post(await read_body(scope, receive, self._body_bytes_max))
-                body = await (self._plane.message(vids, wanted) if binary else self._plane.samples(vids, wanted))
+                parts = await self._plane.message(vids, wanted) if binary else [await self._plane.samples(vids, wanted)]
             else:
                 taken = "GET and POST" if path == "/samples" else "GET"
                 allowed = {"allow": taken.replace(" and ", ", ")}
@@ -53,7 +53,7 @@ class SamplesEndpoint:
                 _log.error("request failed", exc_info=e, method=method, path=path)
             await _send_problem(send, problem_of(e))
             return
-        await _send(send, _PROTOBUF_HEADER if binary else _JSON_HEADER, body)
+        await _send(send, _PROTOBUF_HEADER if binary else _JSON_HEADER, parts)
 
 
 def accepts_protobuf(headers: Iterable[tuple[bytes, bytes]]) -> bool:
@@ -79,10 +79,12 @@ def _weighed(part: str) -> tuple[str, float]:
         return media_type, 0.0
 
 
-async def _send(send: Send, content_type: tuple[bytes, bytes], body: Body) -> None:
-    headers = [content_type, (b"content-length", b"%d" % len(body)), _VARY]
+async def _send(send: Send, content_type: tuple[bytes, bytes], parts: Sequence[Body]) -> None:
+    headers = [content_type, (b"content-length", b"%d" % sum(map(len, parts))), _VARY]
     await send({"type": "http.response.start", "status": 200, "headers": headers})
-    await send({"type": "http.response.body", "body": body})
+    for part in parts[:-1]:
+        await send({"type": "http.response.body", "body": part, "more_body": True})
+    await send({"type": "http.response.body", "body": parts[-1]})
 
 
 async def _send_problem(send: Send, problem: Problem) -> None:

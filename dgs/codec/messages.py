@@ -8,6 +8,7 @@ partition's lookup uses it, and the data plane puts answers together from what t
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from dgs.core.operators import InstalledQuery
 from dgs.core.query import NodeKind, PlanNode
 from dgs.core.schema import TIMESTAMP, ValueType
 from dgs.core.strategies import Strategy
-from dgs.core.types import Bytes, Int32s, Int64s, Records, UInt64s
+from dgs.core.types import Bytes, Int64s, Records
 from dgs.wire.samples_pb2 import Column, Edges, Graph, Query, Samples, Vertices
 
 MEDIA_TYPE = "application/x-protobuf"
@@ -50,7 +51,7 @@ class Recipe:
     Attributes:
         elements: ELEMENT, the vertices of each type of the plan, then the edges of each (plan node, destination type).
         parts: PART.
-        literals: uint8, at `literals_address`.
+        literals: uint8.
         texts: its string columns.
         presence_bytes: the most that a payload of it begins with.
     """
@@ -58,7 +59,6 @@ class Recipe:
     elements: Records
     parts: Records
     literals: Bytes
-    literals_address: int
     texts: tuple[TextColumn, ...]
     presence_bytes: int
 
@@ -90,9 +90,8 @@ class _Recipes:
         for target, (node, dst_type) in enumerate(groups_of(self._query)):
             self._edges(target, node, dst_type)
         literals: Bytes = np.frombuffer(bytearray(self._literals), np.uint8)
-        address = int(literals.__array_interface__["data"][0])
         elements, parts = _records(ELEMENT, self._elements), _records(PART, self._parts)
-        return Recipe(elements, parts, literals, address, tuple(self._texts), self._presence_bytes)
+        return Recipe(elements, parts, literals, tuple(self._texts), self._presence_bytes)
 
     def _vertices(self, target: int, layout: Layout) -> None:
         self._begin(Graph.VERTICES_FIELD_NUMBER, Vertices(type=layout.element.name), layout, target=target, edges=0)
@@ -175,7 +174,7 @@ class _Recipes:
         return place
 
 
-def texts_of(references: UInt64s, strings: Texts) -> tuple[bytes, bytes]:
+def texts_of(references: Int64s, strings: Texts) -> tuple[bytes, bytes]:
     """Return the values and the offsets of a string column: its texts one after the other, and uint32 [n + 1]."""
     texts = [strings[r].decode("utf-8", "replace").encode() for r in references.tolist()]
     offsets = np.zeros(len(texts) + 1, np.uint32)
@@ -183,73 +182,51 @@ def texts_of(references: UInt64s, strings: Texts) -> tuple[bytes, bytes]:
     return b"".join(texts), offsets.tobytes()
 
 
-@dataclass(frozen=True, slots=True)
-class GraphHead:
-    """What a graph says besides vertices and edges.
-
-    Attributes:
-        seed_type: its name.
-        seeds: int64 [s].
-        asked: int32 [s], the place of each seed in the request.
-        seed_rows: int32 [s].
-        positions: one per record partition.
-        watermark: None before any data.
-        pending: rows that have not arrived.
-    """
-
-    seed_type: str
-    seeds: Int64s
-    asked: Int32s
-    seed_rows: Int32s
-    positions: Sequence[int]
-    watermark: int | None
-    pending: int
+def graph_head(seed_type: str) -> bytes:
+    """Return what every graph of seeds of a type begins with."""
+    return _field(Graph.SEED_TYPE_FIELD_NUMBER, seed_type.encode())
 
 
-def graph_begin(head: GraphHead, body_bytes: int) -> bytes:
-    """Return what stands in a `Samples` before the `body_bytes` of a graph's vertices and edges: tag, length, and the head."""
-    parts = [
-        _field(Graph.SEED_TYPE_FIELD_NUMBER, head.seed_type.encode()),
-        _field(Graph.SEEDS_FIELD_NUMBER, head.seeds.tobytes()),
-        _field(Graph.ASKED_FIELD_NUMBER, head.asked.tobytes()),
-        _field(Graph.SEED_ROWS_FIELD_NUMBER, head.seed_rows.tobytes()),
-        _field(Graph.POSITIONS_FIELD_NUMBER, struct.pack(f"<{len(head.positions)}Q", *head.positions)),
-    ]
-    if head.watermark is not None:
-        zigzag = head.watermark << 1 if head.watermark >= 0 else ~(head.watermark << 1)
-        parts.append(_WATERMARK + _varint(zigzag))
-    if head.pending:
-        parts.append(_PENDING + _varint(head.pending))
-    own = b"".join(parts)
-    return _GRAPHS + _varint(len(own) + body_bytes) + own
+def reflected_fields(positions: Sequence[int], watermark: int | None) -> bytes:
+    """Return the fields of a graph that say what it reflects; of a watermark of None, before any data, there is none."""
+    fields = _field(Graph.POSITIONS_FIELD_NUMBER, struct.pack(f"<{len(positions)}Q", *positions))
+    if watermark is None:
+        return fields
+    zigzag = watermark << 1 if watermark >= 0 else ~(watermark << 1)
+    return fields + bytes((_tag(Graph.WATERMARK_FIELD_NUMBER, _VARINT),)) + _varint(zigzag)
 
 
-def samples_begin(query: InstalledQuery, *, generation: int, ready: bool, history: str = "full") -> bytes:
+GRAPH_TAGS = bytes(
+    (
+        _tag(Samples.GRAPHS_FIELD_NUMBER),
+        _tag(Graph.SEEDS_FIELD_NUMBER),
+        _tag(Graph.ASKED_FIELD_NUMBER),
+        _tag(Graph.SEED_ROWS_FIELD_NUMBER),
+        _tag(Graph.PENDING_FIELD_NUMBER, _VARINT),
+    )
+)
+"""See `dgs.core.kernels.answer.ROOM`."""
+
+
+@lru_cache(maxsize=256)
+def samples_begin(query_id: int, name: str, generation: int, ready: bool) -> bytes:
     """Return the `Samples` message without its graphs, which follow one after the other."""
-    about = Query(id=query.id, name=query.name, ready=ready)
-    data: bytes = Samples(query=about, generation=generation, history=history).SerializeToString()
+    about = Query(id=query_id, name=name, ready=ready)
+    data: bytes = Samples(query=about, generation=generation, history="full").SerializeToString()
     return data
 
 
 def _field(number: int, data: bytes) -> bytes:
-    return bytes((number << 3 | _BYTES,)) + _varint(len(data)) + data if data else b""
+    return bytes((_tag(number),)) + _varint(len(data)) + data if data else b""
 
 
 def _varint(value: int) -> bytes:
-    if value < 128:
-        return _SHORT[value]
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)
         value >>= 7
     out.append(value)
     return bytes(out)
-
-
-_SHORT = [bytes((n,)) for n in range(128)]
-_GRAPHS = _SHORT[_tag(Samples.GRAPHS_FIELD_NUMBER)]
-_WATERMARK = _SHORT[_tag(Graph.WATERMARK_FIELD_NUMBER, _VARINT)]
-_PENDING = _SHORT[_tag(Graph.PENDING_FIELD_NUMBER, _VARINT)]
 
 
 def _records(dtype: "np.dtype[np.void]", rows: Iterable[dict[str, int]]) -> Records:

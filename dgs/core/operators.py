@@ -85,7 +85,10 @@ class OperatorSet:
 
     def query(self, key: int | str) -> InstalledQuery | None:
         """Return the query of this id or name; an id may be written as text, since no name is all digits."""
-        return next((q for q in self.queries if key == q.name or str(key) == str(q.id)), None)
+        for q in self.queries:
+            if key == q.id or key == q.name or key == str(q.id):
+                return q
+        return None
 
 
 def _operator(node: PlanNode, children: tuple[int, ...], fed: bool, schema: Schema, number: int) -> Operator:

@@ -4,23 +4,22 @@ One walk may start from many seeds; what they share is walked and written once. 
 seen outside.
 """
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from dgs.codec.messages import GraphHead, graph_begin, texts_of
+from dgs.codec.messages import Recipe, reflected_fields, texts_of
 from dgs.core.egograph import NOT_LOOKED_FOR, Edges, EgoGraph, Vertices
-from dgs.core.kernels.gather import locate, measure, references, write
-from dgs.core.kernels.walk import walk
+from dgs.core.kernels.answer import BOTH, STAMPS, WALK, WRITE
+from dgs.core.kernels.gather import references
 from dgs.core.operators import InstalledQuery
 from dgs.core.query import PlanNode
 from dgs.core.types import Bytes, Int8s, Int32s, Int64s
-from dgs.serving.program import Members, Program
+from dgs.serving.program import Gathering, Members, Program
+from dgs.serving.room import Room, address_of
 from dgs.serving.state import ServingState
 
 PROGRAMS_MOST = 64
 """As many combinations of query and fanouts are kept ready."""
-_STAMPS = 1 << 31
+_FIRST: Int32s = np.zeros(1, np.int32)
 
 
 class Lookup:
@@ -29,12 +28,9 @@ class Lookup:
     def __init__(self, state: ServingState) -> None:
         self._state = state
         self._members = {vtype: Members() for vtype in state.vertices}
-        self._programs: dict[tuple[int, Sequence[int] | None], Program] = {}
-        self._stamp = 0
-        self._mark = 1
-        self._scratch: Int32s = np.empty(1 << 12, np.int32)
-        self._addresses: Int64s = np.empty(1 << 12, np.int64)
-        self._bits: Bytes = np.empty(64, np.uint8)
+        self._programs: dict[tuple[int, tuple[int, ...] | None], Program] = {}
+        self._room = Room()
+        self._reflected: tuple[list[int], list[int | None]] | None = None
 
     def ego_graph(self, query: InstalledQuery, seed: int, fanouts: tuple[int, ...] | None = None) -> EgoGraph:
         """Return the seed's ego-graph under a query; of an unknown seed it is the seed alone.
@@ -45,13 +41,13 @@ class Lookup:
             fanouts: for each edge node of the plan, how many of a row's neighbours are wanted, at most its own; None for all.
         """
         program = self._program(query, fanouts)
-        self._walk(program, np.array([seed], np.int64))
-        pending = int(program.nodes["pending"].sum())
+        self._room.ask(np.array([seed], np.int64), _FIRST)
+        self._run(program, 1, program.walk_only, WALK)
         hops = query.plan.hops()
         edges = [self._edges(program, i, node, hops[node.id], dst) for i, (node, dst) in enumerate(program.pairs)]
         vertices = {vtype: self._vertices(program, i, vtype) for i, vtype in enumerate(program.vtypes)}
         vertices[query.plan.seed_type].ids[0] = seed
-        return EgoGraph(seed, query.plan.seed_type, vertices, edges, pending, self._state.strings)
+        return EgoGraph(seed, query.plan.seed_type, vertices, edges, self._room.pending, self._state.strings)
 
     def graph(
         self,
@@ -62,42 +58,33 @@ class Lookup:
         fanouts: tuple[int, ...] | None = None,
         scores: bool = False,
         before: bytes = b"",
-    ) -> tuple[memoryview, int]:
+    ) -> tuple[bytes | memoryview, int]:
         """Return a `Samples` message that holds the merged ego-graphs of seeds, and how many of its rows are pending.
 
         Args:
-            query, fanouts: as `ego_graph`.
+            query: as `ego_graph`.
             seeds: int64 [s].
             asked: int32 [s], their places in the request.
+            fanouts: as `ego_graph`.
             scores: whether edges carry them.
             before: what the message begins with.
         """
-        program = self._program(query, fanouts)
-        places, distinct = self._walk(program, seeds)
-        recipe = program.recipe(scores)
-        elements, parts, groups, types = recipe.elements, recipe.parts, program.groups, program.types
-        if 2 * recipe.presence_bytes > len(self._bits):
-            self._bits = np.empty(2 * recipe.presence_bytes, np.uint8)
-        while most := locate(elements, parts, groups, types, self._scratch, self._addresses, self._bits):
-            self._addresses = np.empty(most, np.int64)
-        texts: list[tuple[bytes, bytes]] = []  # kept until they are copied
-        for column in recipe.texts:
-            texts.append(self._texts(recipe.elements[column.element], column.offset))
-            part, (values, offsets) = parts[column.part], texts[-1]
-            part["texts"], part["texts_bytes"], part["offsets"] = _address(values), len(values), _address(offsets)
-        size = measure(elements, parts)
-        state = self._state
-        pending = int(program.nodes["pending"].sum())
-        head = GraphHead(program.seed_type, seeds, asked, places, state.positions, state.watermark, pending)
-        begin = before + graph_begin(head, size)
-        out: Bytes = np.empty(len(begin) + size, np.uint8)
-        out[: len(begin)] = np.frombuffer(begin, np.uint8)
-        at = out.__array_interface__["data"][0]
-        end = write(
-            elements, parts, recipe.literals_address, groups, types, distinct, self._scratch, self._addresses, at + len(begin)
-        )
-        assert end == at + len(out), "a message of another size than was measured"
-        return out.data, pending
+        program, room = self._program(query, fanouts), self._room
+        room.ask(seeds, asked)
+        self._tell_reflected()
+        program.bind(len(seeds))  # a recipe belongs to the tables of now
+        gathering = program.gathering(scores=scores)
+        recipe = gathering.recipe
+        assert recipe is not None, "a gathering that only walks"
+        room.reserve_bits(recipe.presence_bytes)
+        texts: list[tuple[Bytes, Bytes]] = []
+        if recipe.texts:
+            self._run(program, len(seeds), gathering, WALK)
+            texts = self._look_up_texts(recipe)  # they live until they are copied
+        code = self._run(program, len(seeds), gathering, WRITE if recipe.texts else BOTH)
+        body = room.message(gathering.context, code, before)
+        del texts
+        return body, room.pending
 
     def _program(self, query: InstalledQuery, fanouts: tuple[int, ...] | None) -> Program:
         key = (query.id, fanouts)
@@ -108,47 +95,40 @@ class Lookup:
             program = self._programs[key] = Program(query, fanouts, self._state, self._members)
         return program
 
-    def _walk(self, program: Program, seeds: Int64s) -> tuple[Int32s, Int64s]:
-        """Walk from seeds; return the place of each, int32 [s], and the distinct ones, int64 with room for s."""
-        program.bind(len(seeds))
-        places, distinct = np.empty(len(seeds), np.int32), np.empty(len(seeds), np.int64)
-        most = 1
-        while most:
-            self._stamp += 1
-            self._mark += len(program.nodes)
-            if self._stamp == _STAMPS:
-                for members in self._members.values():
-                    members.forget()
-                self._stamp = 1
-                program.bind(len(seeds))
-            most = walk(
-                program.nodes,
-                program.feeds,
-                program.groups,
-                program.types,
-                seeds,
-                places,
-                distinct,
-                self._stamp,
-                self._mark,
-                self._scratch,
-            )
-            if most:
-                self._scratch = np.empty(2 * most, np.int32)
-        return places, distinct
+    def _run(self, program: Program, seeds: int, gathering: Gathering, stages: int) -> int:
+        program.bind(seeds)
+        while (code := self._room.run(gathering.context, stages)) == STAMPS:
+            for members in self._members.values():
+                members.forget()
+            self._room.forget_stamps()
+            program.bind(seeds)
+        return code
 
-    def _texts(self, element: np.void, offset: int) -> tuple[bytes, bytes]:
-        first, rows = int(element["address0"]), int(element["rows"])
-        found: Int64s = np.empty(rows, np.int64)
-        references(self._addresses[first : first + rows], offset, found)
-        return texts_of(found, self._state.strings)
+    def _tell_reflected(self) -> None:
+        state = self._state
+        if (state.positions, state.watermarks) != self._reflected:
+            self._reflected = (list(state.positions), list(state.watermarks))
+            self._room.reflect(reflected_fields(state.positions, state.watermark))
+
+    def _look_up_texts(self, recipe: Recipe) -> list[tuple[Bytes, Bytes]]:
+        """Put the texts of string columns where the kernel finds them; they must live until it has run."""
+        kept = []
+        for column in recipe.texts:
+            element, part = recipe.elements[column.element], recipe.parts[column.part]
+            first, rows = int(element["address0"]), int(element["rows"])
+            found: Int64s = np.empty(rows, np.int64)
+            references(self._room["addresses"][first : first + rows], column.offset, found)
+            values, offsets = (np.frombuffer(data, np.uint8) for data in texts_of(found, self._state.strings))
+            part["texts"], part["texts_bytes"], part["offsets"] = address_of(values), len(values), address_of(offsets)
+            kept.append((values, offsets))
+        return kept
 
     def _edges(self, program: Program, index: int, node: PlanNode, hop: int, dst_type: int) -> Edges:
         table = self._state.rows[program.query.operator_of[node.id]].table
         assert table is not None
         group = program.groups[index]
         n = int(group["n"])
-        src, dst, slots = (self._scratch[group[name] : group[name] + n].copy() for name in ("src", "dst", "slot"))
+        src, dst, slots = (self._room["scratch"][group[name] : group[name] + n].copy() for name in ("src", "dst", "slot"))
         found = table.slots[slots]
         return Edges(node, hop, dst_type, src, dst, found["timestamp"], found["score"], table.payload[slots])
 
@@ -169,7 +149,3 @@ class Lookup:
             known[covered], timestamps[covered] = records.known[own], records.timestamps[own]
             payload[covered] = records.payload[own]
         return Vertices(vtype, ids, known, timestamps, payload)
-
-
-def _address(data: bytes) -> int:
-    return int(np.frombuffer(data, np.uint8).__array_interface__["data"][0]) if data else 0

@@ -4,16 +4,19 @@ A program is made once per query (and fanouts) and bound again whenever memory h
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from dgs.codec.messages import Recipe, graph_recipe, groups_of
+from dgs.codec.messages import Recipe, graph_head, graph_recipe, groups_of
 from dgs.core.features import FeatureTable
+from dgs.core.kernels.answer import CONTEXT
 from dgs.core.kernels.walk import GROUP, NODE, TYPE
 from dgs.core.operators import InstalledQuery
 from dgs.core.query import NodeKind, PlanNode
 from dgs.core.slab import Slab
-from dgs.core.types import Int32s, Records
+from dgs.core.types import Bytes, Int32s, Records
+from dgs.serving.room import address_of
 from dgs.serving.state import ServingState
 
 
@@ -46,6 +49,14 @@ class Members:
         self.tags.reserve(self._vertices)
 
 
+@dataclass(frozen=True, slots=True)
+class Gathering:
+    """A program and a recipe of its graphs, for the kernel; `recipe` is None where only the walk is wanted."""
+
+    context: Records
+    recipe: Recipe | None
+
+
 class Program:
     """A query under certain fanouts.
 
@@ -54,10 +65,8 @@ class Program:
         types: TYPE, of the plan's vertex types, the seed's first.
         nodes: NODE.
         groups: GROUP.
-        feeds: int32, see NODE.
         vtypes: the vertex type of each of `types`.
         pairs: the plan node and the destination type of each of `groups`.
-        seed_type: name of the seed's type.
     """
 
     def __init__(
@@ -74,9 +83,11 @@ class Program:
         self._members = members
         self._catalog = state.catalog
         self._moves = -1
-        self._recipes: dict[bool, Recipe] = {}
-        self.seed_type = state.deployment.schema.vertex_types[plan.seed_type].name
-        self.feeds = self._lay_out(list(plan.nodes), fanouts)
+        self._feeds = self._lay_out(list(plan.nodes), fanouts)
+        head = graph_head(state.deployment.schema.vertex_types[plan.seed_type].name)
+        self._head: Bytes = np.frombuffer(bytearray(head), np.uint8)
+        self.walk_only = Gathering(self._context(None), None)
+        self._gatherings: dict[bool, Gathering] = {}
 
     def _lay_out(self, plan_nodes: list[PlanNode], fanouts: Sequence[int] | None) -> Int32s:
         type_of = {vtype: i for i, vtype in enumerate(self.vtypes)}
@@ -107,13 +118,25 @@ class Program:
             self._bind()
             self._moves = Slab.moves
 
-    def recipe(self, scores: bool) -> Recipe:
-        """Return how its graphs are written; call after `bind`."""
-        recipe = self._recipes.get(scores)
-        if recipe is None:
-            recipe = self._recipes[scores] = graph_recipe(self.query, self._state.catalog.layouts, scores=scores)
+    def gathering(self, *, scores: bool) -> Gathering:
+        """Return how its graphs are made, with or without scores; call after `bind`, and anew for each request."""
+        found = self._gatherings.get(scores)
+        if found is None:
+            recipe = graph_recipe(self.query, self._state.catalog.layouts, scores=scores)
+            found = self._gatherings[scores] = Gathering(self._context(recipe), recipe)
             self._bind_recipe(recipe)
-        return recipe
+        return found
+
+    def _context(self, recipe: Recipe | None) -> Records:
+        context: Records = np.zeros(1, CONTEXT)
+        arrays = {"nodes": self.nodes, "feeds": self._feeds, "groups": self.groups, "types": self.types}
+        if recipe is not None:
+            arrays |= {"elements": recipe.elements, "parts": recipe.parts}
+            context["literals"] = address_of(recipe.literals)
+        for name, array in arrays.items():
+            context[name], context[f"{name}_n"] = address_of(array), len(array)
+        context["head"], context["head_bytes"] = address_of(self._head), len(self._head)
+        return context
 
     def records(self, vtype: int) -> FeatureTable:
         """Return the records of the vertex operator that covers members of a type."""
@@ -127,7 +150,7 @@ class Program:
         state = self._state
         if self._catalog is not state.catalog:
             self._catalog = state.catalog
-            self._recipes.clear()
+            self._gatherings.clear()
         for i, vtype in enumerate(self.vtypes):
             members, index, record = self._members[vtype], state.vertices[vtype], self.types[i]
             record["tags"], record["members"] = members.tags.address, members.rows.address
@@ -135,26 +158,24 @@ class Program:
             record["ids"], record["table"], record["mask"], record["shift"] = index.addresses
         for i, node in enumerate(self.query.plan.nodes):
             rows, record = state.rows[self.query.operator_of[node.id]], self.nodes[i]
-            record["states"], record["states_rows"] = _address(rows.states), len(rows.states)
+            record["states"], record["states_rows"] = address_of(rows.states), len(rows.states)
             if rows.table is not None:
                 table = rows.table
-                record["row_of"], record["rows"] = _address(table.row_of), len(table.row_of)
-                record["counts"], record["slots"] = _address(table.counts), _address(table.slots)
+                record["row_of"], record["rows"] = address_of(table.row_of), len(table.row_of)
+                record["counts"], record["slots"] = address_of(table.counts), address_of(table.slots)
             elif rows.records is not None:
                 records, of_type = rows.records, self.types[self.vtypes.index(node.vtype)]
-                of_type["known"], of_type["timestamps"] = _address(records.known), _address(records.timestamps)
-                of_type["records"], of_type["records_width"] = _address(records.payload), records.payload.shape[1]
+                of_type["known"], of_type["timestamps"] = address_of(records.known), address_of(records.timestamps)
+                of_type["records"], of_type["records_width"] = address_of(records.payload), records.payload.shape[1]
                 of_type["records_rows"] = min(len(records.known), len(records.timestamps), len(records.payload))
-        for recipe in self._recipes.values():
-            self._bind_recipe(recipe)
+        for gathering in self._gatherings.values():
+            assert gathering.recipe is not None
+            self._bind_recipe(gathering.recipe)
 
     def _bind_recipe(self, recipe: Recipe) -> None:
         for i, (node, _) in enumerate(self.pairs):
             table = self._state.rows[self.query.operator_of[node.id]].table
             assert table is not None, "an edge node whose operator has no table"
             element = recipe.elements[len(self.vtypes) + i]
-            element["payload"], element["width"], element["slots"] = _address(table.payload), table.width, _address(table.slots)
-
-
-def _address(array: "np.ndarray[tuple[int, ...], np.dtype[np.generic]]") -> int:
-    return int(array.__array_interface__["data"][0])
+            element["payload"], element["width"] = address_of(table.payload), table.width
+            element["slots"] = address_of(table.slots)

@@ -94,5 +94,6 @@ def _values(column: Column, n: int) -> list[Any]:
         return [column.values[a:b].decode() for a, b in pairwise(at)]
     values = np.frombuffer(column.values, DTYPES[name.removesuffix("_LIST")])
     if name.endswith("_LIST"):
-        return values.reshape(n, column.length).tolist()
-    return values.tolist()
+        values = values.reshape(n, column.length)
+    found: list[Any] = values.tolist()
+    return found

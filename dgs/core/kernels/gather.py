@@ -4,6 +4,8 @@ What a field means, and every byte that does not come from a table, is the recip
 is elements, each of some parts, and literal bytes between them. Lengths are base-128 varints, as protobuf has them.
 """
 
+from typing import Any
+
 import numpy as np
 
 from dgs.core.kernels.jit import kernel
@@ -62,7 +64,8 @@ PART = np.dtype(
 
 
 @kernel
-def _varint_bytes(value: int) -> int:
+def varint_bytes(value: int) -> int:
+    """Bytes of a varint."""
     n = 1
     while value > 127:
         value >>= 7
@@ -71,7 +74,8 @@ def _varint_bytes(value: int) -> int:
 
 
 @kernel
-def _put_varint(at: int, value: int) -> int:
+def put_varint(at: int, value: int) -> int:
+    """Write a varint; return where it ends."""
     while value > 127:
         store_u1(at, np.uint8(value & 127 | 128))
         value >>= 7
@@ -81,9 +85,19 @@ def _put_varint(at: int, value: int) -> int:
 
 
 @kernel
-def _field_bytes(size: int) -> int:
-    """Of a field with a one-byte tag; an empty one is left out."""
-    return 1 + _varint_bytes(size) + size if size > 0 else 0
+def field_bytes(size: int) -> int:
+    """Bytes of a field of so many bytes, whose tag takes one; an empty one is left out."""
+    return 1 + varint_bytes(size) + size if size > 0 else 0
+
+
+@kernel
+def put_field(at: int, tag: int, source: int, size: int) -> int:
+    """Write a field from an address; return where it ends."""
+    if size > 0:
+        store_u1(at, np.uint8(tag))
+        at = put_varint(at + 1, size)
+        copy(at, source, size)
+    return at + size
 
 
 @kernel
@@ -108,23 +122,22 @@ def locate(elements: Fields, parts: Fields, groups: Fields, types: Fields, scrat
             return 2 * (top + n)
         elements[i].rows = n
         elements[i].address0 = top
-        for b in range(x.presence_bytes):
-            bits[b] = 255
-            bits[half + b] = 0
-        t = types[x.target] if not x.edges else types[0]
-        for r in range(n):
-            address = np.int64(0)
-            if x.edges:
-                address = x.payload + np.int64(scratch[groups[x.target].slot + r]) * x.width
-            elif load_u1(t.covered + r):
+        if x.edges:
+            for r in range(n):
+                addresses[top + r] = x.payload + np.int64(scratch[groups[x.target].slot + r]) * x.width
+        else:
+            t = types[x.target]
+            for r in range(n):
                 v = load_i4(t.members + 4 * r)
-                if v < t.records_rows:
-                    address = t.records + v * t.records_width
-            addresses[top + r] = address
-            for b in range(x.presence_bytes):
-                byte = load_u1(address + b) if address else np.uint8(0)
-                bits[b] &= byte
-                bits[half + b] |= byte
+                here = load_u1(t.covered + r) != 0 and v < t.records_rows
+                addresses[top + r] = t.records + v * t.records_width if here else np.int64(0)
+        for b in range(x.presence_bytes):
+            every, some = np.uint8(255), np.uint8(0)
+            for r in range(top, top + n):
+                byte = load_u1(addresses[r] + b) if addresses[r] else np.uint8(0)
+                every &= byte
+                some |= byte
+            bits[b], bits[half + b] = every, some
         top += n
         for p in range(x.part0, x.part0 + x.parts):
             if parts[p].column:
@@ -142,24 +155,24 @@ def measure(elements: Fields, parts: Fields) -> int:
     total = 0
     for i in range(len(elements)):
         x = elements[i]
-        size = np.int64(x.literal_bytes)
+        size: Any = np.int64(x.literal_bytes)
         for p in range(x.part0, x.part0 + x.parts):
             part = parts[p]
-            own = np.int64(part.literal_bytes)
+            own: Any = np.int64(part.literal_bytes)
             if part.column and part.presence == NONE:
                 own += 2
             elif part.source == TEXTS:
-                own += _field_bytes(part.texts_bytes) + _field_bytes(4 * (x.rows + 1))
+                own += field_bytes(part.texts_bytes) + field_bytes(4 * (x.rows + 1))
             else:
-                own += _field_bytes(x.rows * part.width)
+                own += field_bytes(x.rows * part.width)
             if part.column and part.presence == SOME:
-                own += _field_bytes(x.rows)
+                own += field_bytes(x.rows)
             parts[p].size = own
             size += own
             if part.column:
-                size += 1 + _varint_bytes(own)
+                size += 1 + varint_bytes(own)
         elements[i].size = size
-        total += 1 + _varint_bytes(size) + size
+        total += 1 + varint_bytes(size) + size
     return total
 
 
@@ -179,7 +192,7 @@ def write(
     for i in range(len(elements)):
         x = elements[i]
         store_u1(at, np.uint8(x.tag))
-        at = _put_varint(at + 1, x.size)
+        at = put_varint(at + 1, x.size)
         copy(at, literals + x.literal, x.literal_bytes)
         at += x.literal_bytes
         rows = addresses[x.address0 : x.address0 + x.rows]
@@ -187,7 +200,7 @@ def write(
             part = parts[p]
             if part.column:
                 store_u1(at, np.uint8(part.column))
-                at = _put_varint(at + 1, part.size)
+                at = put_varint(at + 1, part.size)
                 copy(at, literals + part.literal, part.literal_bytes)
                 at += part.literal_bytes
                 if part.presence == NONE:
@@ -198,7 +211,7 @@ def write(
             size = part.texts_bytes if part.source == TEXTS else x.rows * part.width
             if size > 0:
                 store_u1(at, np.uint8(part.tag))
-                at = _put_varint(at + 1, size)
+                at = put_varint(at + 1, size)
                 if part.source == TEXTS:
                     copy(at, part.texts, size)
                 elif x.edges:
@@ -208,14 +221,14 @@ def write(
                 at += size
             if part.column and part.presence == SOME:
                 store_u1(at, np.uint8(part.present_tag))
-                at = _put_varint(at + 1, x.rows)
+                at = put_varint(at + 1, x.rows)
                 for r in range(x.rows):
                     byte = load_u1(rows[r] + (part.bit >> 3)) if rows[r] else np.uint8(0)
                     store_u1(at + r, byte >> np.uint8(part.bit & 7) & np.uint8(1))
                 at += x.rows
             if part.source == TEXTS:
                 store_u1(at, np.uint8(part.offsets_tag))
-                at = _put_varint(at + 1, 4 * (x.rows + 1))
+                at = put_varint(at + 1, 4 * (x.rows + 1))
                 copy(at, part.offsets, 4 * (x.rows + 1))
                 at += 4 * (x.rows + 1)
     return at

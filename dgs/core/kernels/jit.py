@@ -18,7 +18,7 @@ from numba.core.typing.templates import signature as _signature
 from numba.extending import intrinsic as _intrinsic
 
 signature: Callable[..., Any] = _signature
-intrinsic: Callable[[Callable[..., Any]], Callable[[Any], Any]] = _intrinsic
+intrinsic: Callable[[Callable[..., Any]], Callable[..., Any]] = _intrinsic
 F = TypeVar("F", bound=Callable[..., Any])
 
 

@@ -60,6 +60,12 @@ def store_i8(typing_context: Any, address: Any, value: Any) -> Any:
 
 
 @intrinsic
+def pointer(typing_context: Any, address: Any) -> Any:
+    """An address as what `numba.carray` takes."""
+    return signature(types.voidptr, types.int64), lambda c, b, s, args: b.inttoptr(args[0], ir.IntType(8).as_pointer())
+
+
+@intrinsic
 def copy(typing_context: Any, to: Any, source: Any, size: Any) -> Any:
     """Copy so many bytes between addresses whose ranges do not overlap."""
 
@@ -69,3 +75,18 @@ def copy(typing_context: Any, to: Any, source: Any, size: Any) -> Any:
         return context.get_dummy_value()
 
     return signature(types.void, types.int64, types.int64, types.int64), codegen
+
+
+@intrinsic
+def prefetch(typing_context: Any, address: Any) -> Any:
+    """Begin to bring what stands at an address near; never fails, wherever that leads."""
+
+    def codegen(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        where, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [where, number, number, number])
+        function = builder.module.declare_intrinsic("llvm.prefetch", (where,), kind)
+        read, near, data = (ir.Constant(number, n) for n in (0, 3, 1))
+        builder.call(function, [builder.inttoptr(args[0], where), read, near, data])
+        return context.get_dummy_value()
+
+    return signature(types.void, types.int64), codegen

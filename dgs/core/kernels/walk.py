@@ -4,16 +4,21 @@ A vertex gets a place among the members of its type when it is met first, so not
 members of this walk from those of walks before: one 64-bit word a vertex row, the walk's stamp above the place.
 """
 
+from typing import Any
+
 import numpy as np
 
 from dgs.core.kernels.jit import kernel
-from dgs.core.kernels.memory import load_i4, load_i8, load_u1, store_i4, store_i8, store_u1
+from dgs.core.kernels.memory import load_i4, load_i8, load_u1, prefetch, store_i4, store_i8, store_u1
 from dgs.core.kernels.replica import PENDING
 from dgs.core.kernels.scores import mix
 from dgs.core.types import Fields, Int32s, Int64s
 
 SLOT_BYTES, SLOT_TIMESTAMP, SLOT_DST_TYPE, SLOT_PLACE = 40, 16, 32, 36
 """Of `dgs.core.blocks.SLOT`; a test holds them to it."""
+
+AHEAD, LINE_BYTES = 8, 64
+"""Rows that are fetched before they are read, and how much memory comes at once."""
 
 TYPE = np.dtype(
     [
@@ -112,12 +117,12 @@ def walk(
     """
     for i in range(len(types)):
         types[i].used = 0
-    tag = np.int64(stamp) << 32
+    tag: Any = np.int64(stamp) << 32
     used = 0
     t0 = types[0]
     for i in range(len(seeds)):
         row = _find(t0, seeds[i])
-        place = np.int64(-1)
+        place: Any = np.int64(-1)
         if row != 0:
             found = load_i8(t0.tags + 8 * row)
             if found >> 32 == stamp:
@@ -150,10 +155,10 @@ def walk(
         for f in range(node.feed0, node.feed0 + node.feeds):
             count = used if feeds[f] < 0 else groups[feeds[f]].n
             for e in range(count):
-                p = np.int32(e) if feeds[f] < 0 else scratch[groups[feeds[f]].dst + e]
-                if load_i8(t.marks + 8 * p) != mark + i:
-                    store_i8(t.marks + 8 * p, mark + i)
-                    scratch[frontier + size] = p
+                to: Any = np.int32(e) if feeds[f] < 0 else scratch[groups[feeds[f]].dst + e]
+                if load_i8(t.marks + 8 * to) != mark + i:
+                    store_i8(t.marks + 8 * to, mark + i)
+                    scratch[frontier + size] = to
                     size += 1
         top += size
         nodes[i].frontier0 = frontier
@@ -181,7 +186,13 @@ def _expand(node: Fields, t: Fields, group: Fields, types: Fields, tag: int, scr
     n = 0
     d = types[group.type]
     used = d.used
-    for e in range(node.frontier0, node.frontier0 + node.frontier):
+    end = node.frontier0 + node.frontier
+    # Rows stand all over memory: while some are read, those that come next are on their way.
+    for e in range(node.frontier0, min(node.frontier0 + AHEAD, end)):
+        _fetch_row(node, t, scratch[e])
+    for e in range(node.frontier0, end):
+        if e + AHEAD < end:
+            _fetch_row(node, t, scratch[e + AHEAD])
         place = scratch[e]
         v = load_i4(t.members + 4 * place)
         if v >= node.rows:
@@ -195,19 +206,41 @@ def _expand(node: Fields, t: Fields, group: Fields, types: Fields, tag: int, scr
             w = load_i4(s + SLOT_PLACE)
             found = load_i8(d.tags + 8 * w)
             if (found ^ tag) >> 32 == 0:
-                to = np.int32(found & 0xFFFFFFFF)
+                to: Any = np.int32(found & 0xFFFFFFFF)
             else:
                 to = np.int32(used)
                 store_i8(d.tags + 8 * w, tag | used)
                 store_i4(d.members + 4 * used, w)
                 store_u1(d.covered + used, np.uint8(0))
                 used += 1
+                _fetch_vertex(d, w)
             scratch[group.src + n] = place
             scratch[group.dst + n] = to
             scratch[group.slot + n] = j
             n += 1
     types[group.type].used = used
     return n
+
+
+@kernel
+def _fetch_row(node: Fields, t: Fields, place: int) -> None:
+    v = load_i4(t.members + 4 * place)
+    if v < node.rows:
+        row = np.int64(load_i4(node.row_of + 4 * v))
+        prefetch(node.counts + 4 * row)
+        at = node.slots + SLOT_BYTES * row * node.fanout
+        for line in range(at, at + SLOT_BYTES * node.limit, LINE_BYTES):
+            prefetch(line)
+
+
+@kernel
+def _fetch_vertex(t: Fields, v: int) -> None:
+    """What is going to be gathered of a vertex."""
+    prefetch(t.ids + 8 * v)
+    if v < t.records_rows:
+        prefetch(t.known + v)
+        prefetch(t.timestamps + 8 * v)
+        prefetch(t.records + v * t.records_width)
 
 
 @kernel
