@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -13,7 +14,7 @@ import pytest
 from dgs_loader.cli import main as dgs_loader
 from dgs_loader.pattern import PatternFile
 
-from dgs.api import ServingPartition, make_app
+from dgs.api import make_app
 from dgs.bus.memory import MemoryBus
 from dgs.cli import main as dgs
 from dgs.config import SETTINGS, Settings
@@ -24,6 +25,7 @@ from dgs.core.deployment import Deployment
 from dgs.core.query import KNOWN, LATER, parse_query
 from dgs.core.schema import Schema
 from dgs.core.strategies import Strategy
+from dgs.telemetry.telemetry import Telemetry
 from tests.e2e.service import Service
 
 ROOT = Path(__file__).parents[1]
@@ -94,8 +96,10 @@ def test_every_setting_is_described_with_its_default(setting: Any) -> None:
 async def test_every_route_is_described(tmp_path: Path) -> None:
     schema = Schema.parse(blocks("docs/data-format.md", "json")[0])
     deployment = Deployment("log", 1, 1, 1, schema)
-    coordinator = Coordinator(deployment, MemoryBus(), StateFile(tmp_path / "state.json", deployment), bus_url="memory://")
-    app = make_app(coordinator, [cast(ServingPartition, None)], Settings())
+    bus = MemoryBus()
+    coordinator = Coordinator(deployment, bus, StateFile(tmp_path / "state.json", deployment), bus_url="memory://")
+    telemetry = Telemetry.of(bus, tmp_path, tmp_path, clock=time.monotonic, wall_clock=time.time)
+    app = make_app(coordinator, [cast(Any, None)], Settings(), telemetry=telemetry)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://service") as client:
         paths = (await client.get("/openapi.json")).json()["paths"]
     routes = [f"`{method.upper()} {path}" for path, methods in paths.items() for method in methods]
@@ -174,7 +178,7 @@ def test_the_examples_give_the_answer_that_is_shown(tmp_path: Path) -> None:
         assert service.load(tmp_path / "graph.pattern", tmp_path / "graph.data", "--barrier", "loaded").code == 0
         service.wait("loaded")
         answer = service.get("/samples?vid=42").json()
-        problem = service.get("/samples?vid=x&fanouts=3").json()
+        problem = service.get("/samples?vid=x&fanouts=a").json()
     finally:
         service.stop()
     shown, _, _, refused = map(json.loads, blocks("docs/http.md", "json"))

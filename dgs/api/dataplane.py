@@ -280,7 +280,7 @@ class DataPlane:
     async def _give_way(self, deadline: float | None) -> None:
         """Let others have their turn."""
         await asyncio.sleep(0)
-        if deadline is not None and asyncio.get_running_loop().time() > deadline:
+        if deadline is not None and asyncio.get_running_loop().time() >= deadline:
             raise DeadlineError(
                 "the seeds could not all be looked up in time; ask for fewer at a time, or give a larger timeout_ms"
             )

@@ -1,22 +1,28 @@
 """`dgs sample`: ask a service for one ego-graph, and show it."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import click
+from dgs_client.view import cell, count, facts, heading, text
 
 from dgs.cli.service import connected, retry_option, server_option
 
 ROWS = 20
-CELL = 40
-"""Longest text of a table's cell."""
 
 
 @click.command(context_settings={"ignore_unknown_options": True})  # else -5 would be an option, not a vertex
 @click.argument("vid", type=click.IntRange(-(1 << 63), (1 << 63) - 1))
 @click.option("--query", "query_name", metavar="Q", help="Name or id of the query; not needed while there is exactly one.")
-@click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Form of the answer.")
-@click.option("--rows", type=click.IntRange(min=0), default=ROWS, show_default=True, help="Rows that a table shows; 0 for all.")
+@click.option(
+    "--output", type=click.Choice(["table", "tree", "json"]), default="table", show_default=True, help="Form of the answer."
+)
+@click.option(
+    "--rows",
+    type=click.IntRange(min=0),
+    default=ROWS,
+    show_default=True,
+    help="Rows that a table shows, and neighbours of one vertex in a tree; 0 for all.",
+)
 @server_option
 @retry_option(0.0)
 def sample(vid: int, query_name: str | None, output: str, rows: int, server: str, retry_timeout_s: float) -> None:
@@ -30,6 +36,8 @@ def sample(vid: int, query_name: str | None, output: str, rows: int, server: str
         response = service.get("/samples", params)
     if output == "json":
         click.echo(response.text)
+    elif output == "tree":
+        click.echo(text(response.json(), rows or None))
     else:
         show(response.json(), rows)
 
@@ -41,26 +49,17 @@ def show(answer: dict[str, Any], rows: int = ROWS) -> None:
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = 120  # whoever reads a file or a pipe has room
-    for part in _head(answer):
-        console.print(part)
+    seed = answer["seed"]
+    console.print(f"[bold]{seed['type']} {seed['id']}[/bold]{heading(answer)}")
+    console.print(facts(answer))
     for name, vertices in answer["vertices"].items():
         console.print(_vertices(name, vertices, rows))
     for edges in sorted(answer["edges"], key=lambda e: (e["hop"], e["operator"])):
         console.print(_edges(edges, answer["vertices"], rows))
 
 
-def _head(answer: dict[str, Any]) -> Iterator[str]:
-    query, seed = answer["query"], answer["seed"]
-    known = {True: "known", False: "not known", None: "not looked for"}[seed["known"]]
-    yield f"[bold]{seed['type']} {seed['id']}[/bold] ({known}), query {query['name']}{'' if query['ready'] else ' (not ready yet)'}"
-    facts = [f"watermark {answer['watermark']}", f"positions {', '.join(map(str, answer['positions']))}"]
-    if answer["pending"]:
-        facts.append(f"{answer['pending']} rows still pending")
-    yield "; ".join(facts)
-
-
 def _vertices(name: str, vertices: dict[str, Any], rows: int) -> Any:
-    table = _table(f"{name}: {_count(len(vertices['ids']), 'vertex', 'vertices')}")
+    table = _table(f"{name}: {count(len(vertices['ids']), 'vertex', 'vertices')}")
     attrs = vertices["attrs"]
     for column in ("id", "known", *attrs):
         table.add_column(column, justify="right" if column == "id" else "left")
@@ -74,7 +73,7 @@ def _vertices(name: str, vertices: dict[str, Any], rows: int) -> Any:
 
 def _edges(edges: dict[str, Any], vertices: dict[str, Any], rows: int) -> Any:
     sources, destinations = vertices[edges["src_type"]]["ids"], vertices[edges["dst_type"]]["ids"]
-    title = f"hop {edges['hop']}, {edges['alias']}: {_count(len(edges['src']), 'edge', 'edges')}"
+    title = f"hop {edges['hop']}, {edges['alias']}: {count(len(edges['src']), 'edge', 'edges')}"
     table = _table(title)
     table.add_column(edges["src_type"], justify="right")
     table.add_column(edges["dst_type"] if edges["dst_type"] != edges["src_type"] else f"→ {edges['dst_type']}", justify="right")
@@ -97,27 +96,7 @@ def _table(title: str) -> Any:
 
 
 def _cell(value: Any) -> str:
-    if value is None:
-        return "–"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, list):
-        text, shown = "", 0
-        for element in value:
-            more = f"{', ' if text else ''}{_cell(element)}"
-            if len(text) + len(more) > CELL - 10:
-                break
-            text, shown = text + more, shown + 1
-        return text if shown == len(value) else f"{text}, … ({len(value)})"
-    if isinstance(value, float):
-        return f"{value:.6g}"
-    text = str(value)
-    # Texts of users may look like rich's markup.
-    return (text if len(text) <= CELL else text[: CELL - 1] + "…").replace("[", "\\[")
-
-
-def _count(n: int, one: str, many: str) -> str:
-    return f"{n} {one if n == 1 else many}"
+    return cell(value).replace("[", "\\[")  # texts of users may look like rich's markup
 
 
 def _left_out(n: int) -> str | None:

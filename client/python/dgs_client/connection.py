@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 from urllib.parse import urlencode, urlsplit
 
+from dgs.backoff import Backoff
 from dgs.core.errors import (
     ConflictError,
     DeadlineError,
@@ -88,6 +89,19 @@ class Response:
         return Document(found, self.server)
 
 
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """How long one request is waited for.
+
+    Attributes:
+        timeout_s: how long one connect or one read may take.
+        retry_timeout_s: how long the request is repeated while the server is away; 0 for never.
+    """
+
+    timeout_s: float
+    retry_timeout_s: float
+
+
 class Connection:
     """A connection to one server, opened by the first request and again whenever it broke.
 
@@ -110,14 +124,29 @@ class Connection:
 
     def get(self, path: str, params: Mapping[str, object] | None = None, *, headers: Mapping[str, str] | None = None) -> Response:
         """Ask for a path. Raises as `request` does."""
-        return self.request("GET", path + ("?" + urlencode(params, doseq=True) if params else ""), headers=headers)
+        return self.request("GET", with_parameters(path, params), headers=headers)
 
     def post_json(self, path: str, obj: object, *, headers: Mapping[str, str] | None = None) -> Response:
         """Send an object as JSON. Raises as `request` does."""
         return self.request("POST", path, json.dumps(obj).encode(), {"Content-Type": "application/json", **(headers or {})})
 
-    def request(self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None) -> Response:
+    def request(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
+        *,
+        patience: Patience | None = None,
+    ) -> Response:
         """Send one request, again and again while the server is away, and return the answer.
+
+        Args:
+            method: of HTTP.
+            path: with its parameters.
+            body: the content.
+            headers: besides those that HTTP needs.
+            patience: for this request; otherwise that of the connection.
 
         Raises:
             UnreachableError: the server was away, or answered 503, for `retry_timeout_s`; or its name or certificate is wrong.
@@ -126,34 +155,34 @@ class Connection:
             InputError: status 422, 400 and the other 4xx.
             DgsError: any other status from 300 on.
         """
-        give_up_s = time.monotonic() + self.retry_timeout_s
-        pause_s = _FIRST_PAUSE_S
+        patience = patience or Patience(self.timeout_s, self.retry_timeout_s)
+        give_up_s = time.monotonic() + patience.retry_timeout_s
+        backoff = Backoff(_FIRST_PAUSE_S, _PAUSE_S_MAX)
         while True:
             if self._closed.is_set():
-                raise self._unreachable("closed")
+                raise self._unreachable("closed", patience)
             kept_alive = self._http is not None
             try:
-                response = self._send(method, path, body, headers or {})
+                response = self._send(method, path, body, headers or {}, patience.timeout_s)
                 if response.status < 300:
                     return response
                 error = _error(response)
-                if response.status != 503 or not self.retry_timeout_s:
+                if response.status != 503 or not patience.retry_timeout_s:
                     raise error
                 what = f"answered 503: {error}"
             except (socket.gaierror, ssl.SSLCertVerificationError) as e:
                 if isinstance(e, socket.gaierror) and e.errno == socket.EAI_AGAIN:
                     what = str(e)
                 else:
-                    raise self._unreachable(str(e)) from None
+                    raise self._unreachable(str(e), patience) from None
             except (OSError, http.client.HTTPException) as e:
-                # A server may close an idle connection at any time: that says nothing about whether it is there.
-                if kept_alive:
+                # A server may close an idle connection at any time: that says nothing about whether it is there. Silence does.
+                if kept_alive and not isinstance(e, TimeoutError):
                     continue
                 what = str(e) or type(e).__name__
             left_s = give_up_s - time.monotonic()
-            if left_s <= 0 or self._closed.wait(min(pause_s, left_s)):
-                raise self._unreachable(what) from None
-            pause_s = min(2 * pause_s, _PAUSE_S_MAX)
+            if left_s <= 0 or self._closed.wait(min(backoff.next(), left_s)):
+                raise self._unreachable(what, patience) from None
 
     def close(self) -> None:
         """End the connection; a request that is under way or waits to be repeated in another thread ends with UnreachableError."""
@@ -175,10 +204,13 @@ class Connection:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Response:
+    def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str], timeout_s: float) -> Response:
         if self._http is None:
             kind = http.client.HTTPSConnection if self._secure else http.client.HTTPConnection
-            self._http = kind(self._host, self._port, timeout=self.timeout_s)
+            self._http = kind(self._host, self._port)
+        self._http.timeout = timeout_s
+        if self._http.sock is not None:
+            self._http.sock.settimeout(timeout_s)
         try:
             self._http.request(method, self._prefix + path, body, dict(headers))
             answer = self._http.getresponse()
@@ -192,13 +224,18 @@ class Connection:
             self._http = None
         return Response(self.server, answer.status, {k.lower(): v for k, v in answer.getheaders()}, content)
 
-    def _unreachable(self, what: str) -> UnreachableError:
+    def _unreachable(self, what: str, patience: Patience) -> UnreachableError:
         if self._closed.is_set():
             return UnreachableError(f"the connection to {self.server} was closed")
-        tried = f" for {self.retry_timeout_s:g} s" if self.retry_timeout_s else ""
+        tried = f" for {patience.retry_timeout_s:g} s" if patience.retry_timeout_s else ""
         return UnreachableError(
             f"no usable answer from {self.server}{tried} ({what}); is `dgs up` running there? If elsewhere, name its host and port"
         )
+
+
+def with_parameters(path: str, params: Mapping[str, object] | None) -> str:
+    """Return a path with the parameters of its query string, as UTF-8."""
+    return f"{path}?{urlencode(params, doseq=True)}" if params else path
 
 
 def _address(server: str) -> tuple[bool, str, int, str]:

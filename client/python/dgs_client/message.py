@@ -1,0 +1,114 @@
+"""From the bytes of a `dgs.v1.Samples` message to graphs. What it does not know in them it skips, as the format demands.
+
+Arrays are views of the message's bytes. Nothing else reads messages.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from google.protobuf.message import DecodeError
+
+from dgs.core.errors import CodecError
+from dgs.core.types import AnyArray
+from dgs.wire import samples_pb2
+from dgs_client.column import array_of, read_columns
+from dgs_client.graph import Graph
+from dgs_client.query import Query
+from dgs_client.table import Edges, EdgeTables, Vertices
+
+MEDIA_TYPE = "application/x-protobuf"
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """What an answer says besides its graphs.
+
+    Attributes:
+        query: the query that it answers.
+        generation: of the deployment.
+        history: "full", or "off" where samplers keep no history.
+    """
+
+    query: Query
+    generation: int
+    history: str
+
+
+def read_message(data: bytes, *, scores: bool = False) -> tuple[Head, list[Graph]]:
+    """Return what a message says; several messages one after the other are one.
+
+    Args:
+        data: the messages.
+        scores: whether scores were asked for, which does not show where there are no edges.
+
+    Raises:
+        CodecError: it is no such message, or a damaged one. Columns are looked at when they are first used.
+    """
+    try:
+        samples = samples_pb2.Samples.FromString(data)
+    except DecodeError as e:
+        raise CodecError(f"the answer is no dgs.v1.Samples message: {e}") from None
+    query = Query(samples.query.id, samples.query.name, samples.query.ready)
+    scores = scores or any(e.WhichOneof("score") for g in samples.graphs for e in g.edges)
+    return Head(query, samples.generation, samples.history), [_graph(g, scores) for g in samples.graphs]
+
+
+def _graph(message: samples_pb2.Graph, scores: bool) -> Graph:
+    vertices = {v.type: _vertices(v) for v in message.vertices}
+    seeds = _array(message.seeds, "<i8", "seeds")
+    if message.seed_type not in vertices:
+        raise CodecError(f"a graph has seeds of type {message.seed_type!r}, but no vertices of it; the answer is damaged")
+    return Graph(
+        seed_type=message.seed_type,
+        seeds=seeds,
+        asked=array_of(message.asked, "<u4", len(seeds), "asked").astype(np.int64),
+        seed_rows=array_of(message.seed_rows, "<i4", len(seeds), "seed_rows"),
+        positions=tuple(_array(message.positions, "<u8", "positions").tolist()),
+        watermark=message.watermark if message.HasField("watermark") else None,
+        pending=message.pending,
+        vertices=vertices,
+        edges=EdgeTables([_edges(e, vertices, scores) for e in message.edges]),
+    )
+
+
+def _vertices(message: samples_pb2.Vertices) -> Vertices:
+    whose = f"vertices of type {message.type!r}"
+    ids = _array(message.ids, "<i8", whose)
+    return Vertices(
+        type=message.type,
+        ids=ids,
+        record=array_of(message.known, "i1", len(ids), f"{whose}, known"),
+        columns=read_columns(message.columns, len(ids), whose),
+    )
+
+
+def _edges(message: samples_pb2.Edges, vertices: dict[str, Vertices], scores: bool) -> Edges:
+    whose = f"edges of operator {message.operator}"
+    for vtype in (message.src_type, message.dst_type):
+        if vtype not in vertices:
+            raise CodecError(f"{whose} join vertices of type {vtype!r}, which the graph does not have; the answer is damaged")
+    src = _array(message.src, "<i4", f"{whose}, src")
+    scored: AnyArray | None = None
+    if scores:
+        # Without edges the kind of score is not told; integers become floats among floats, and stay exact among integers.
+        kind = message.WhichOneof("score") or "int_scores"
+        dtype = "<i8" if kind == "int_scores" else "<f8"
+        scored = array_of(getattr(message, kind), dtype, len(src), f"{whose}, scores")
+    return Edges(
+        operator=message.operator,
+        alias=message.alias,
+        hop=message.hop,
+        type=message.type,
+        src_type=message.src_type,
+        dst_type=message.dst_type,
+        src=src,
+        dst=array_of(message.dst, "<i4", len(src), f"{whose}, dst"),
+        timestamps=array_of(message.timestamps, "<i8", len(src), f"{whose}, timestamps"),
+        columns=read_columns(message.columns, len(src), whose),
+        scores=scored,
+        sources=len(vertices[message.src_type]),
+    )
+
+
+def _array(data: bytes, dtype: str, what: str) -> AnyArray:
+    return array_of(data, dtype, len(data) // np.dtype(dtype).itemsize, what)

@@ -1,0 +1,56 @@
+"""What the service writes, the client reads: golden bytes, and any plan over any history, seed by seed as JSON has it."""
+
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from dgs_client.batch import EgoGraphs
+from dgs_client.message import read_message
+from dgs_client.plan import Plan
+from hypothesis import HealthCheck, given, settings
+
+from dgs.codec.answers import AnswerHeader, answer_json
+from dgs.codec.messages import samples_begin
+from dgs.serving.lookup import Lookup
+from tests.machines.graph import SCHEMA, Raw
+from tests.machines.plans import histories, plans
+from tests.machines.world import World
+from tests.serving.test_lookup import plan
+
+GOLDEN = Path(__file__).parents[2] / "schemas" / "golden" / "samples"
+SEEDS = [0, 2, -1, 404, 2, 1]
+
+
+def plain(data: bytes, document: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the ego-graphs of an answer with scores."""
+    found = Plan.of(document, SCHEMA.text)
+    return [ego.to_dict() for ego in EgoGraphs(*read_message(data, scores=True), lambda *_: found)]
+
+
+@pytest.mark.parametrize(("name", "count"), [("one", 1), ("many", 4)])
+def test_golden_bytes(name: str, count: int) -> None:
+    want = json.loads((GOLDEN / "many.json").read_bytes())["samples"][:count]
+    assert plain((GOLDEN / f"{name}.pb").read_bytes(), plan("topk_by_timestamp", "edge_weight")) == want
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(document=plans(), batches=histories())
+def test_any_answer(document: dict[str, Any], batches: list[list[Raw]]) -> None:
+    world = World(random.Random(1), document, 1, 1, 50)
+    for batch in batches:
+        world.load(batch)
+    world.run()
+    state = world.servings[0].machine.state
+    query = state.catalog.operators.query(0)
+    assert query is not None
+    lookup, reflected = Lookup(state), [int(p) for p in state.positions]
+    begin = samples_begin(query.id, query.name, 1, True)
+    asked = np.arange(len(SEEDS), dtype=np.int32)
+    data = bytes(lookup.graph(query, np.array(SEEDS, np.int64), asked, before=begin, scores=True)[0])
+    header = AnswerHeader(1, reflected, state.watermark, True)
+    layouts = state.catalog.layouts
+    want = [json.loads(answer_json(lookup.ego_graph(query, v), query, layouts, header, scores=True)) for v in SEEDS]
+    assert plain(data, document) == want
