@@ -6,6 +6,7 @@ raise what starting again would not mend. Nothing here knows what the parts do.
 """
 
 import asyncio
+import gc
 import json
 import signal
 import socket
@@ -18,10 +19,14 @@ from urllib.parse import quote
 import uvicorn
 import uvloop
 
+from dgs.backoff import Backoff
 from dgs.bus import open_bus
 from dgs.bus.base import Bus
 from dgs.bus.dead_letters import DeadEntryFile
+from dgs.bus.limits import AppendLimits
+from dgs.bus.open import local_path
 from dgs.bus.topics import ensure_topics
+from dgs.bus.watched import WatchedBus
 from dgs.config import Settings
 from dgs.core.deployment import Deployment
 from dgs.core.errors import CodecError, DgsError, StateError
@@ -29,6 +34,7 @@ from dgs.core.types import PartitionIndex
 from dgs.datadir import DataDir
 from dgs.gate import Gate
 from dgs.telemetry import logs
+from dgs.troubles import Disk, Troubles, read_troubles
 
 if TYPE_CHECKING:
     from dgs.coordinator.coordinator import Coordinator
@@ -73,7 +79,7 @@ def run_frontend(
     Raises:
         StateError, CodecError, ConflictError, InputError: what another start would meet again.
     """
-    logs.set_up(settings.log_level, "frontend")
+    logs.set_up(settings.log_level, "frontend", settings.log_format)
     _run(_frontend(settings, directory, deployment, listening, queries, with_samplers=with_samplers, on_ready=on_ready))
 
 
@@ -83,7 +89,7 @@ def run_samplers(settings: Settings, directory: DataDir, deployment: Deployment,
     Raises:
         StateError, CodecError: what another start would meet again; also a partition that another process holds.
     """
-    logs.set_up(settings.log_level, f"sampler[{','.join(map(str, partitions))}]")
+    logs.set_up(settings.log_level, f"sampler[{','.join(map(str, partitions))}]", settings.log_format)
     _run(_samplers(settings, directory, deployment, partitions))
 
 
@@ -139,16 +145,28 @@ async def _frontend(
         from dgs.api import make_app
         from dgs.coordinator.coordinator import Coordinator
         from dgs.coordinator.state_file import StateFile
+        from dgs.serving.snapshots import Snapshots
         from dgs.serving.worker import ServingWorker
+        from dgs.store.snapshots import SnapshotFolder
+        from dgs.telemetry.telemetry import Telemetry
 
         url = bus_url(settings, directory)
-        bus = await _opened_bus(url, settings, stack)
+        shared_bus = await _opened_bus(url, settings, stack)
+        troubles = Troubles()
+        bus = WatchedBus(shared_bus, troubles)
         coordinator = Coordinator(
-            deployment, bus, StateFile(directory.coordinator_state, deployment), bus_url=url, fsync=settings.fsync
+            deployment,
+            bus,
+            StateFile(directory.coordinator_state, deployment),
+            bus_url=url,
+            fsync=settings.fsync,
+            limits=AppendLimits(settings.log_bytes_max, settings.disk_free_min_bytes),
+            troubles=troubles,
         )
         await coordinator.start()
         stack.push_async_callback(coordinator.close)
         rounds = _Rounds(coordinator)
+        telemetry = Telemetry.of(bus, directory.reports, directory.dead_letters, clock=time.perf_counter, wall_clock=time.time)
         serving = [
             ServingWorker(
                 deployment,
@@ -157,7 +175,18 @@ async def _frontend(
                 clock=time.monotonic,
                 slice_s=settings.apply_slice_ms / 1000,
                 on_round=rounds.done,
-                dead_letters=DeadEntryFile(directory.dead_letters / f"serving-{s}.jsonl"),
+                rounds_reported=rounds.all_reported,
+                on_reflected=telemetry.freshness.reflected,
+                dead_letters=DeadEntryFile(directory.dead_letters / f"serving-{s}.jsonl", now=time.time, troubles=troubles),
+                snapshots=Snapshots(
+                    SnapshotFolder(directory.serving(s)),
+                    deployment,
+                    PartitionIndex(s),
+                    bus,
+                    interval_s=settings.snapshot_interval_s,
+                    clock=time.monotonic,
+                    troubles=troubles,
+                ),
             )
             for s in range(deployment.serving_partitions)
         ]
@@ -166,9 +195,10 @@ async def _frontend(
             for worker in serving:
                 tasks.create_task(worker.run())
             if with_samplers:
-                tasks.create_task(_samplers(settings, directory, deployment, range(deployment.partitions), bus))
+                tasks.create_task(_samplers(settings, directory, deployment, range(deployment.partitions), shared_bus))
             try:
-                server.gate.open(make_app(coordinator, serving, settings))
+                storage = _storage(directory, deployment, settings, troubles)
+                server.gate.open(make_app(coordinator, serving, settings, storage, telemetry=telemetry))
                 for name, document in queries:
                     await _insist("install a query", coordinator.install, json.dumps(document), name)
                 coordinator.accept_loaders.set()
@@ -180,6 +210,14 @@ async def _frontend(
                 await server.drain()
 
 
+def _storage(directory: DataDir, deployment: Deployment, settings: Settings, own: Troubles) -> Callable[[], list[str]]:
+    """Return what tells which writes the storage refuses, in this process and in those of the samplers."""
+    log = local_path(bus_url(settings, directory))
+    disk = Disk([directory.root, *filter(None, [log])], settings.disk_free_min_bytes)
+    published = [directory.troubles(p) for p in range(deployment.partitions)]
+    return lambda: [*disk.troubles(), *own.found, *read_troubles(published)]
+
+
 def _import_frontend() -> None:
     import dgs.api
     import dgs.coordinator.coordinator
@@ -187,6 +225,9 @@ def _import_frontend() -> None:
     from dgs.warming import warm_kernels
 
     warm_kernels()
+    # What is there by now stays: looking through it again and again would hold up requests for nothing.
+    gc.collect()
+    gc.freeze()
 
 
 class _Rounds:
@@ -204,6 +245,11 @@ class _Rounds:
         """Report one after the other until cancelled."""
         while True:
             await _insist("report a barrier's round", self._coordinator.report, *await self._waiting.get())
+            self._waiting.task_done()
+
+    async def all_reported(self) -> None:
+        """Wait until the coordinator has all rounds, durably."""
+        await self._waiting.join()
 
 
 class _Uvicorn(uvicorn.Server):
@@ -277,20 +323,34 @@ async def _keep_sampling(
     """Run one sampler partition; when it fails, go back to its last commit and on from there."""
     from dgs.sampler.worker import SamplerWorker
     from dgs.store.rocks import RocksStore
+    from dgs.telemetry.report_files import ReportFiles
+    from dgs.telemetry.reports import Reporter
 
-    pause_s = RETRY_FIRST_S
+    troubles = Troubles(directory.troubles(partition))
+    what = f"the state of sampler partition {partition}"
+    backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
     while True:
         began = time.monotonic()
-        store = RocksStore(directory.sampler(partition))
+        try:
+            store = RocksStore(directory.sampler(partition))
+        except OSError as e:
+            troubles.begin(what, e)
+            await asyncio.sleep(backoff.next())
+            continue
+        troubles.end(what)
         try:
             worker = SamplerWorker(
                 deployment,
                 partition,
-                bus,
+                WatchedBus(bus, troubles),
                 store,
                 clock=time.monotonic,
                 commit_interval_s=settings.commit_interval_ms / 1000,
-                dead_letters=DeadEntryFile(directory.dead_letters / f"sampler-{partition}.jsonl"),
+                dead_letters=DeadEntryFile(
+                    directory.dead_letters / f"sampler-{partition}.jsonl", now=time.time, troubles=troubles
+                ),
+                troubles=troubles,
+                reporter=Reporter(partition, ReportFiles(directory.reports).publish, clock=time.monotonic, wall_clock=time.time),
             )
             # As a task of its own, so that below a failure can be told from one that hides a cancellation of the same moment.
             await asyncio.create_task(worker.run())
@@ -303,14 +363,11 @@ async def _keep_sampling(
             if isinstance(cause, StateError | CodecError):
                 raise cause from None
             if time.monotonic() - began >= HEALTHY_AFTER_S:
-                pause_s = RETRY_FIRST_S
-            _log.error(
-                "sampler partition failed; going back to its last commit", exc_info=cause, partition=partition, pause_s=pause_s
-            )
+                backoff.reset()
+            _log.error("sampler partition failed; going back to its last commit", exc_info=cause, partition=partition)
         finally:
             store.close()
-        await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, RETRY_LAST_S)
+        await asyncio.sleep(backoff.next())
 
 
 # Both ----------------------------------------------------------------------------------------------------------------------------
@@ -324,7 +381,8 @@ async def _opened_bus(url: str, settings: Settings, stack: AsyncExitStack) -> Bu
 
 async def _insist(what: str, call: Callable[..., Awaitable[object]], *arguments: Any) -> None:
     """Do something again and again while it fails with an error that says that it may succeed later."""
-    pause_s = RETRY_FIRST_S
+    backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
+    told = ""
     while True:
         try:
             await call(*arguments)
@@ -332,6 +390,7 @@ async def _insist(what: str, call: Callable[..., Awaitable[object]], *arguments:
         except DgsError as e:
             if not e.retriable:
                 raise
-            _log.warning("trying again", what=what, cause=e, pause_s=pause_s)
-        await asyncio.sleep(pause_s)
-        pause_s = min(2 * pause_s, RETRY_LAST_S)
+            if str(e) != told:
+                _log.warning("trying again until it succeeds", what=what, cause=e)
+            told = str(e)
+        await asyncio.sleep(backoff.next())

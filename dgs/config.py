@@ -7,13 +7,16 @@ gets values handed in and never looks at the environment itself.
 import difflib
 from collections.abc import Mapping
 from dataclasses import MISSING, Field, dataclass, field, fields
+from enum import Enum, auto
 from pathlib import Path
-from typing import Any, get_args, get_type_hints
+from typing import Any, NamedTuple, get_args, get_type_hints
 
 from dgs.core.deployment import IDLE_ITEMS
 from dgs.core.errors import InputError
 
 ENV_PREFIX = "DGS_"
+SECRET = "(secret)"
+"""Shown in place of a secret's value."""
 
 
 def _setting(
@@ -24,9 +27,10 @@ def _setting(
     least: float | None = None,
     most: float | None = None,
     choices: tuple[str, ...] = (),
+    secret: bool = False,
 ) -> Any:
     """Describe a setting. The dataclass field that it becomes is the only place where its default stands."""
-    about = {"help": help_text, "unit": unit, "least": least, "most": most, "choices": choices}
+    about = {"help": help_text, "unit": unit, "least": least, "most": most, "choices": choices, "secret": secret}
     return field(default=default, metadata=about)
 
 
@@ -44,15 +48,28 @@ class Settings:
     data_dir: Path | None = _setting(None, "directory that keeps the deployment")  # noqa: RUF009  # a description, not a call
     bus: str | None = _setting(None, "URL of the bus; unset: local files under data_dir")
     fsync: str = _setting("never", "never survives kill -9, batch survives power loss", choices=("never", "batch"))
+    lag_bytes_max: int = _setting(
+        64 << 20, "loaders pause while a record partition is further behind; 0 for no limit", unit="bytes", least=0, most=1 << 62
+    )
+    log_bytes_max: int = _setting(
+        0, "records are refused while their log partition is larger; 0 for no limit", unit="bytes", least=0, most=1 << 62
+    )
+    disk_free_min_bytes: int = _setting(
+        256 << 20, "records are refused while less space is free for the logs; 0 for no limit", unit="bytes", least=0, most=1 << 62
+    )
     idle_items: int = _setting(
         IDLE_ITEMS, "a serving partition drops a row that nothing needed for so long", unit="applied items", least=1, most=1 << 31
     )
     commit_interval_ms: int = _setting(40, "how long changes are gathered for one commit", unit="ms", least=1, most=60_000)
+    snapshot_interval_s: float = _setting(
+        60.0, "least time between two snapshots of a serving partition; 0 for none", unit="s", least=0, most=86_400
+    )
     apply_slice_ms: int = _setting(2, "how long entries are applied before requests get their turn", unit="ms", least=1, most=1000)
     seeds_max: int = _setting(1024, "seeds that one POST /samples may name", unit="seeds", least=1, most=1 << 20)
     body_bytes_max: int = _setting(1 << 20, "size of a request's body", unit="bytes", least=1024, most=1 << 30)
     retry_timeout_s: float = _setting(60.0, "how long a service that is away is tried for", unit="s", least=0, most=86_400)
     log_level: str = _setting("info", "least severe level that is logged", choices=("debug", "info", "warning", "error"))
+    log_format: str = _setting("text", "text for people, json for machines", choices=("text", "json"))
 
     def sampler_processes(self, cores: int) -> int:
         """Return how many sampler processes there are on a machine with so many cores."""
@@ -72,6 +89,7 @@ class Setting:
     least: float | None
     most: float | None
     choices: tuple[str, ...]
+    secret: bool
 
     @property
     def env(self) -> str:
@@ -108,6 +126,12 @@ class Setting:
             raise InputError(f"{self.name} = {value!r} ({source}): not {self._expected()}")
         return parsed
 
+    def shown(self, value: object) -> object:
+        """Return a value as it may be shown: a secret's is masked, a path is a text."""
+        if value is None or (isinstance(value, int | float) and not self.secret):
+            return value
+        return SECRET if self.secret else str(value)
+
     def _expected(self) -> str:
         if self.choices:
             return " or ".join(self.choices)
@@ -128,6 +152,21 @@ def _line(f: "Field[Any]", hint: Any) -> Setting:
     return Setting(f.name, parts[0] if parts else hint, type(None) in parts, f.default, **f.metadata)
 
 
+class Source(Enum):
+    """Where a value comes from; the first that gives one wins."""
+
+    FLAG = auto()
+    ENVIRONMENT = auto()
+    DEFAULT = auto()
+
+
+class Found(NamedTuple):
+    """The value of a setting, and where it comes from."""
+
+    value: object
+    source: Source
+
+
 SETTINGS = _table()
 """All settings, in the order of the documentation."""
 
@@ -142,21 +181,29 @@ def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:
     Raises:
         InputError: with every bad value; names the setting, the value and where it came from.
     """
+    values: dict[str, Any] = {name: found.value for name, found in explain(flags, environ).items()}
+    return Settings(**values)
+
+
+def explain(flags: Mapping[str, object], environ: Mapping[str, str]) -> dict[str, Found]:
+    """Return the value of every setting by name, and where it comes from; arguments and errors as those of `load`."""
     known = {s.name for s in SETTINGS}
     assert set(flags) <= known, f"flags that are no settings: {set(flags) - known}"
-    values: dict[str, Any] = {}
+    found: dict[str, Found] = {}
     problems: list[str] = []
     for s in SETTINGS:
         try:
             if (flag := flags.get(s.name)) is not None:
-                values[s.name] = s.read(flag, f"from {s.flag}")
+                found[s.name] = Found(s.read(flag, f"from {s.flag}"), Source.FLAG)
             elif s.env in environ:
-                values[s.name] = s.read(environ[s.env], f"from the environment variable {s.env}")
+                found[s.name] = Found(s.read(environ[s.env], f"from the environment variable {s.env}"), Source.ENVIRONMENT)
+            else:
+                found[s.name] = Found(s.default, Source.DEFAULT)
         except InputError as e:
             problems += e.problems
     if problems:
         raise InputError(problems)
-    return Settings(**values)
+    return found
 
 
 def unknown_variables(environ: Mapping[str, str]) -> list[str]:

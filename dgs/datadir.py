@@ -4,7 +4,10 @@
     log/                      the local bus
     coordinator/state.json    queries, dimensions, barriers
     sampler/<p>/              RocksDB of sampler partition p
-    dead-letters/             records that were refused
+    serving/<s>/              snapshots of serving partition s
+    dead-letters/             log entries that a worker passed over
+    troubles/                 what sampler partitions cannot write at present
+    reports/                  what samplers tell the frontend about themselves
     locks/                    one file per owner, held by flock, with the owner's pid in it
 
 Called by the commands that start processes and by `dgs.app`; it knows nothing of what the files mean to those who own them.
@@ -79,8 +82,9 @@ class Lock:
                 if time.monotonic() >= deadline:
                     raise StateError(f"{what} is already served by {_holder(path)}; stop that process, or use another --data-dir")
                 time.sleep(LOCK_RETRY_S)
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+            with suppress(OSError):  # only the lock counts; on a full disk nobody is told who has it
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         except BaseException:
             os.close(descriptor)
             raise
@@ -125,9 +129,22 @@ class DataDir:
         """Where refused records are written."""
         return self.root / "dead-letters"
 
+    def troubles(self, partition: int) -> Path:
+        """Where a sampler partition says what it cannot write."""
+        return self.root / "troubles" / f"sampler-{partition}.json"
+
+    @property
+    def reports(self) -> Path:
+        """Where samplers leave word of themselves for the frontend."""
+        return self.root / "reports"
+
     def sampler(self, partition: int) -> Path:
         """Where a sampler partition keeps its store."""
         return self.root / "sampler" / str(partition)
+
+    def serving(self, partition: int) -> Path:
+        """Where a serving partition keeps its snapshots."""
+        return self.root / "serving" / str(partition)
 
     def lock(self, owner: str, *, wait_s: float = LOCK_WAIT_S) -> Lock:
         """Take the lock of an owner: `up`, `frontend`, `sampler-0`, …; StateError when another process holds it."""

@@ -17,6 +17,8 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
+from dgs.backoff import Backoff
+
 FATAL = 78
 """Exit status of a child that must not be started again (EX_CONFIG of sysexits.h)."""
 BACKOFF_FIRST_S = 0.2
@@ -52,7 +54,7 @@ class _Child:
     process: subprocess.Popen[bytes] | None = None
     started_at: float = 0.0
     start_at: float = 0.0
-    backoff_s: float = BACKOFF_FIRST_S
+    backoff: Backoff = field(default_factory=lambda: Backoff(BACKOFF_FIRST_S, BACKOFF_LAST_S))
 
 
 @dataclass(slots=True)
@@ -154,10 +156,10 @@ class Supervisor:
 
     def _again(self, child: _Child, how: str, now: float) -> None:
         if now - child.started_at >= HEALTHY_AFTER_S:
-            child.backoff_s = BACKOFF_FIRST_S
-        self.say(f"{child.command.name} {how}; starting it again in {child.backoff_s:g} s")
-        child.start_at = now + child.backoff_s
-        child.backoff_s = min(2 * child.backoff_s, BACKOFF_LAST_S)
+            child.backoff.reset()
+        pause_s = child.backoff.next()
+        self.say(f"{child.command.name} {how}; starting it again in {pause_s:g} s")
+        child.start_at = now + pause_s
 
     def _signalled(self, number: int) -> None:
         if number not in EXIT_STATUS:

@@ -19,6 +19,7 @@ from dgs.core.schema import Schema
 from dgs.core.strategies import Strategy
 from dgs.core.types import PartitionIndex, Position
 from dgs.sampler.machine import Emission, SamplerMachine
+from dgs.serving.image import StateImage
 from dgs.serving.lookup import Lookup
 from dgs.serving.machine import ServingMachine
 from dgs.store.memory import MemoryStore
@@ -72,7 +73,11 @@ def _run() -> None:
     for emission in sampler.apply(ControlItem(2, INSTALL, {"id": 0, "name": "warming", "plan": _plan()}), Position(0)):
         deliver(emission)
     for turn in range(3):
+        if turn == 2:
+            image = StateImage(serving.state, Position(position))
         exchange(encode_records(_records(layouts, turn)))
+    while image.take() is not None:
+        pass
     query = serving.state.catalog.operators.query(0)
     assert query is not None
     lookup = Lookup(serving.state)

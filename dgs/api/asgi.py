@@ -4,7 +4,7 @@ A middleware of the framework would sit on the way of every sample, so there is 
 `dgs.app` calls `make_app` with the parts that it has put together.
 """
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from http import HTTPMethod
 from importlib.metadata import version
 from typing import Any
@@ -16,60 +16,84 @@ from starlette.routing import Match
 
 from dgs.api.admin import admin_router
 from dgs.api.control import control_router
-from dgs.api.dataplane import DataPlane, ServingPartition
+from dgs.api.dataplane import DataPlane
 from dgs.api.health import health_router
+from dgs.api.metrics import metrics_router
 from dgs.api.openapi import SAMPLES, SCHEMAS
-from dgs.api.parts import Parts
+from dgs.api.page import page_router
+from dgs.api.parts import Partition, Parts
 from dgs.api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
 from dgs.api.samples import PATHS, SamplesEndpoint
 from dgs.config import Settings
 from dgs.coordinator.coordinator import Coordinator
 from dgs.core.errors import DgsError, InputError
-from dgs.gate import Application, Receive, Scope, Send
+from dgs.gate import Application, Message, Receive, Scope, Send
 from dgs.telemetry import logs
-
-WELCOME = """dgs: dynamic graph sampling
-
-GET /samples?vid=…   an ego-graph
-GET /cluster         the deployment
-GET /docs            all paths
-"""
+from dgs.telemetry.metrics import RequestTimer
+from dgs.telemetry.telemetry import Telemetry
 
 _log = logs.get(__name__)
 
 
-def make_app(coordinator: Coordinator, partitions: Sequence[ServingPartition], settings: Settings) -> Application:
+def make_app(
+    coordinator: Coordinator,
+    partitions: Sequence[Partition],
+    settings: Settings,
+    storage: Callable[[], Sequence[str]] = list,
+    *,
+    telemetry: Telemetry,
+) -> Application:
     """Return the application.
 
     Args:
         coordinator: a started one.
         partitions: all serving partitions, in order.
         settings: limits.
+        storage: see `Parts`.
+        telemetry: see `Parts`.
     """
     deployment = coordinator.deployment
     assert len(partitions) == deployment.serving_partitions, "a serving partition is missing"
     plane = DataPlane(partitions, coordinator, generation=deployment.generation, seeds_max=settings.seeds_max)
-    framework = _framework(Parts(coordinator, partitions, settings))
-    return _fork(SamplesEndpoint(plane, body_bytes_max=settings.body_bytes_max), framework)
+    framework = _framework(Parts(coordinator, partitions, settings, storage, telemetry))
+    return _fork(SamplesEndpoint(plane, body_bytes_max=settings.body_bytes_max), framework, telemetry.metrics.requests)
 
 
-def _fork(samples: Application, framework: Application) -> Application:
+def _fork(samples: Application, framework: Application, timer: RequestTimer) -> Application:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
-        chosen = samples if scope["type"] == "http" and scope["path"] in PATHS else framework
-        await chosen(scope, receive, send)
+        if scope["type"] != "http":
+            await framework(scope, receive, send)
+            return
+        status = 500  # what the server answers in the place of an application that fails
+
+        def watched(message: Message) -> Awaitable[None]:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            return send(message)
+
+        path, began = scope["path"], timer.clock()
+        try:
+            await (samples if path in PATHS else framework)(scope, receive, watched)
+        finally:
+            timer.observe(path if path in PATHS else _route(scope), status, timer.clock() - began)
 
     return application
+
+
+def _route(scope: Scope) -> str:
+    """Return the template of the path that the framework has found; paths as they are asked for are too many for a label."""
+    path = getattr(scope.get("route"), "path_format", None)
+    return path if isinstance(path, str) else "other"
 
 
 def _framework(parts: Parts) -> Application:
     app = FastAPI(title="dgs", summary="Dynamic graph sampling", version=version("dgs"), redoc_url=None, redirect_slashes=False)
     app.include_router(health_router(parts))
+    app.include_router(metrics_router(parts))
     app.include_router(control_router(parts))
     app.include_router(admin_router(parts))
-
-    @app.get("/", include_in_schema=False)
-    async def welcome() -> Response:
-        return Response(WELCOME, media_type="text/plain")
+    app.include_router(page_router())
 
     app.add_exception_handler(DgsError, _own_error)
     app.add_exception_handler(RequestValidationError, _wrong_parameters)

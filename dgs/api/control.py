@@ -1,6 +1,5 @@
 """The control plane over REST: queries, barriers, dimensions, the schema, the deployment. It translates; the coordinator acts."""
 
-import asyncio
 from typing import Any
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -11,16 +10,22 @@ from dgs.api.models import (
     Barrier,
     Barriers,
     BarrierSetting,
+    BarrierSummary,
     Cluster,
     DimensionProposal,
     Dimensions,
+    FreshnessQuantiles,
     HashDescription,
+    Lag,
     Queries,
     Query,
     QueryWithDocument,
+    Sampler,
     Serving,
+    Snapshot,
     read_model,
 )
+from dgs.api.observer import Observer
 from dgs.api.openapi import problems
 from dgs.api.parameters import check_path, given_parameters
 from dgs.api.parts import Parts
@@ -28,9 +33,8 @@ from dgs.coordinator.barriers import BarrierView
 from dgs.core.errors import InputError, NotFoundError
 from dgs.core.operators import InstalledQuery
 from dgs.core.query import QueryPlan
+from dgs.telemetry.observation import RecordPartition, ServingPartitionSeen
 
-BUS_WAIT_S = 2.0
-"""How long `/cluster` waits for the bus."""
 MIX = (
     "x += 0x9E3779B97F4A7C15; x = (x ^ x>>30) * 0xBF58476D1CE4E5B9; x = (x ^ x>>27) * 0x94D049BB133111EB; "
     "x ^ x>>31; ids as two's complement"
@@ -57,6 +61,7 @@ class Control:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._coordinator = parts.coordinator
+        self._observer = Observer(parts)
 
     def add_to(self, router: APIRouter) -> None:
         """Add the routes; URLs and bodies are read by this package, strictly and up to the limit, and described here."""
@@ -77,6 +82,7 @@ class Control:
         post("/dimensions", summary="Propose the length of a list", responses=refusals, openapi_extra=proposal)(self.propose)
         get("/schema", summary="The graph schema, verbatim")(self.schema)
         get("/cluster", summary="What is fixed, and how far it is")(self.cluster)
+        get("/lag", summary="How far the answers are behind the logs")(self.lag)
 
     async def queries(self) -> Queries:
         """List the installed queries in the order of their installation."""
@@ -123,11 +129,9 @@ class Control:
 
     async def cluster(self) -> Cluster:
         """Show the deployment."""
-        d = self._coordinator.deployment
-        serving = []
-        for index, partition in enumerate(self._parts.partitions):
-            r = partition.reflected()
-            serving.append(Serving(partition=index, caught_up=partition.caught_up, positions=r.positions, watermark=r.watermark))
+        d, seen = self._coordinator.deployment, await self._observer.observe()
+        ends = [r.end for r in seen.records if r.end is not None]
+        fresh = self._parts.telemetry.freshness.summary()
         return Cluster(
             log_id=d.log_id,
             generation=d.generation,
@@ -136,19 +140,21 @@ class Control:
             hash=HashDescription(
                 mix=MIX, record_partition=f"mix(vid) mod {d.partitions}", serving_partition=f"mix(vid) mod {d.serving_partitions}"
             ),
-            positions=[min(column) for column in zip(*(s.positions for s in serving), strict=True)],
-            record_ends=await self._record_ends(),
-            serving=serving,
+            positions=[r.reflected for r in seen.records],
+            record_ends=ends if len(ends) == d.partitions else None,
+            lag_bytes_max=self._parts.settings.lag_bytes_max,
+            freshness_s=None if fresh is None else FreshnessQuantiles(p50=fresh.p50, p99=fresh.p99, samples=fresh.samples),
+            samplers=[_sampler(r) for r in seen.records],
+            serving=[_serving(s) for s in seen.serving],
             queries=(await self.queries()).queries,
+            barriers=[BarrierSummary(name=b.name, state=self._state(b)) for b in self._coordinator.barriers()],
+            dead_letters=seen.dead_letters,
             orders_pending=self._coordinator.pending,
         )
 
-    async def _record_ends(self) -> list[int] | None:
-        try:
-            async with asyncio.timeout(BUS_WAIT_S):
-                return [int(end) for end in await self._coordinator.record_ends()]
-        except Exception:  # a bus that fails shows in what it is needed for; this only reports
-            return None
+    async def lag(self) -> Lag:
+        """Show how far the answers are behind the logs; loaders ask about once a second, so this is cheap."""
+        return Lag(lag_bytes=await self._observer.lags(), lag_bytes_max=self._parts.settings.lag_bytes_max)
 
     async def _body(self, request: Request) -> bytes:
         return await read_body(request.scope, request.receive, self._parts.settings.body_bytes_max)
@@ -157,8 +163,48 @@ class Control:
         return Query(id=query.id, name=query.name, ready=self._coordinator.is_active(query.id))
 
     def _barrier(self, b: BarrierView) -> Barrier:
-        state: Any = str(state_shown(b, self._parts.partitions))
-        return Barrier(name=b.name, state=state, count=b.count, loaders=list(b.loaders))
+        return Barrier(name=b.name, state=self._state(b), count=b.count, loaders=list(b.loaders))
+
+    def _state(self, b: BarrierView) -> Any:
+        return str(state_shown(b, self._parts.partitions))
+
+
+def _sampler(r: RecordPartition) -> Sampler:
+    report = r.report
+    figures = None if report is None else report.figures
+    return Sampler(
+        partition=r.partition,
+        up=r.up,
+        pid=None if report is None else report.pid,
+        position=None if figures is None else figures.position,
+        committed=None if figures is None else figures.committed,
+        end=r.end,
+        lag_bytes=r.lag_bytes,
+        lag_seconds=r.lag_seconds,
+        records_per_second=None if report is None else report.records_per_second,
+        records_applied=None if figures is None else figures.records_applied,
+        records_rejected=None if figures is None else sum(figures.rejected.values()),
+        state_bytes=None if figures is None else figures.state_bytes,
+        reported_s_ago=r.reported_s_ago,
+    )
+
+
+def _serving(s: ServingPartitionSeen) -> Serving:
+    figures, age_s = s.figures, s.snapshot_age_s
+    snapshot = None
+    if figures.snapshot_position is not None and age_s is not None:
+        snapshot = Snapshot(position=figures.snapshot_position, age_s=age_s)
+    return Serving(
+        partition=s.partition,
+        caught_up=s.caught_up,
+        positions=list(s.positions),
+        watermark=s.watermark,
+        lag_bytes=s.lag_bytes,
+        rows_pending=figures.rows_pending,
+        vertices=figures.vertices,
+        state_bytes=figures.state_bytes,
+        snapshot=snapshot,
+    )
 
 
 async def _path_is_text(request: Request) -> None:

@@ -110,6 +110,7 @@ class DataPlane:
         self._directory = directory
         self._generation = generation
         self._seeds_max = seeds_max
+        self._begins: dict[int, tuple[InstalledQuery, bool, bytes]] = {}
 
     async def sample(self, vid: int, wanted: Wanted) -> bytes:
         """Return the JSON answer for one seed, any int64.
@@ -147,7 +148,7 @@ class DataPlane:
             TooLargeError, NotFoundError, InputError, ConflictError, NotReadyError, DeadlineError: as `samples`.
         """
         chosen, deadline = self._choose_many(vids, wanted), self._deadline(wanted)
-        begin = samples_begin(chosen.id, chosen.name, self._generation, self._directory.is_active(chosen.id))
+        begin = self._begin(chosen)
         seeds: Int64s = np.array(vids, np.int64)
         if len(vids) == 1:
             index = partition_of(vids[0], len(self._partitions))
@@ -193,6 +194,15 @@ class DataPlane:
             return None
         wait_ms = WAIT_MS if wanted.timeout_ms is None else wanted.timeout_ms
         return asyncio.get_running_loop().time() + wait_ms / 1000
+
+    def _begin(self, query: InstalledQuery) -> bytes:
+        """What a query's messages begin with: the same for all requests, until another query has its id or it becomes ready."""
+        ready = self._directory.is_active(query.id)
+        kept = self._begins.get(query.id)
+        if kept is None or kept[0] is not query or kept[1] is not ready:
+            begin = samples_begin(query, self._partitions[0].layouts.schema, generation=self._generation, ready=ready)
+            self._begins[query.id] = kept = (query, ready, begin)
+        return kept[2]
 
     # Answers from one partition -------------------------------------------------------------------------------------------------
 

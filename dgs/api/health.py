@@ -1,5 +1,6 @@
 """Whether the process lives and whether it is ready for requests, for people, load balancers and scripts that wait."""
 
+import asyncio
 from collections.abc import Sequence
 
 from fastapi import APIRouter, Response
@@ -12,6 +13,8 @@ from dgs.api.problems import MEDIA_TYPE, RETRY_AFTER_S, Problem
 from dgs.coordinator.barriers import BarrierState, BarrierView
 
 OK = "ok"
+STORAGE = "storage"
+"""The check that does not count for being ready."""
 
 
 def readiness(parts: Parts) -> dict[str, str]:
@@ -43,9 +46,12 @@ def health_router(parts: Parts) -> APIRouter:
     async def readyz(response: Response) -> object:
         checks = readiness(parts)
         reasons = [f"{name}: {state}" for name, state in checks.items() if state != OK]
+        # What cannot be written does not keep anybody from reading, and starting again would not make room: it is only told.
+        checks[STORAGE] = "; ".join(await asyncio.to_thread(parts.storage)) or OK
+        degraded = checks[STORAGE] != OK
         if not reasons:
-            return {"ready": True, "checks": checks}
-        problem = Problem(503, "Not ready", reasons, more={"ready": False, "checks": checks})
+            return {"ready": True, "degraded": degraded, "checks": checks}
+        problem = Problem(503, "Not ready", reasons, more={"ready": False, "degraded": degraded, "checks": checks})
         return Response(problem.body(), 503, {"retry-after": str(RETRY_AFTER_S)}, MEDIA_TYPE)
 
     return router

@@ -80,20 +80,76 @@ class HashDescription(BaseModel):
     serving_partition: str
 
 
+class Sampler(BaseModel):
+    """A record partition and the sampler partition that reads it; null is what is not known.
+
+    `lag_bytes` reaches from what every serving partition reflects to the end of the log; `lag_seconds` is the age of the first
+    record batch in it. What the sampler itself says is as old as its last report; it is up if that is a few seconds old at most.
+    """
+
+    partition: int
+    up: bool
+    pid: int | None
+    position: int | None
+    committed: int | None
+    end: int | None
+    lag_bytes: int | None
+    lag_seconds: float | None
+    records_per_second: float | None
+    records_applied: int | None
+    records_rejected: int | None
+    state_bytes: int | None
+    reported_s_ago: float | None
+
+
+class Snapshot(BaseModel):
+    """The newest snapshot of a serving partition: the position that it reflects, and how long ago it was written."""
+
+    position: int
+    age_s: float
+
+
 class Serving(BaseModel):
-    """What a serving partition reflects."""
+    """What a serving partition reflects; `lag_bytes` of `sample-batches` are unread, null when the bus does not answer."""
 
     partition: int
     caught_up: bool
     positions: list[int]
     watermark: int | None
+    lag_bytes: int | None
+    rows_pending: int
+    vertices: int
+    state_bytes: int
+    snapshot: Snapshot | None
+
+
+class FreshnessQuantiles(BaseModel):
+    """Seconds from an append until a serving partition reflected it, over about the last minute."""
+
+    p50: float
+    p99: float
+    samples: int
+
+
+class BarrierSummary(BaseModel):
+    """A barrier and how far it is."""
+
+    name: str
+    state: Literal["NOT_SET", "PRODUCED", "SAMPLED", "READY"]
+
+
+class Lag(BaseModel):
+    """Per record partition, how many bytes are not reflected, null when the bus does not answer; loaders pause beyond the limit."""
+
+    lag_bytes: list[int] | None
+    lag_bytes_max: int
 
 
 class Cluster(BaseModel):
     """The deployment: what is fixed, and how far it is.
 
     `positions` are, per record partition, what every serving partition reflects; `record_ends` where the logs end, null when the
-    bus does not answer.
+    bus does not answer. `freshness_s` is null while nothing was measured; `lag_bytes_max` is 0 where there is no limit.
     """
 
     log_id: str
@@ -103,8 +159,13 @@ class Cluster(BaseModel):
     hash: HashDescription
     positions: list[int]
     record_ends: list[int] | None
+    lag_bytes_max: int
+    freshness_s: FreshnessQuantiles | None
+    samplers: list[Sampler]
     serving: list[Serving]
     queries: list[Query]
+    barriers: list[BarrierSummary]
+    dead_letters: int | None
     orders_pending: int
 
 

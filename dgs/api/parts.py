@@ -1,11 +1,18 @@
 """What the routes work on, put together once by `make_app`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from dgs.api.dataplane import ServingPartition
 from dgs.config import Settings
 from dgs.coordinator.coordinator import Coordinator
+from dgs.telemetry.figures import ServingTelemetry
+from dgs.telemetry.telemetry import Telemetry
+
+
+class Partition(ServingPartition, ServingTelemetry, Protocol):
+    """A serving partition that answers requests and tells about itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,8 +23,12 @@ class Parts:
         coordinator: takes orders.
         partitions: all serving partitions, in order.
         settings: limits.
+        storage: tells what cannot be written at present, in words for people.
+        telemetry: how the service fares.
     """
 
     coordinator: Coordinator
-    partitions: Sequence[ServingPartition]
+    partitions: Sequence[Partition]
     settings: Settings
+    storage: Callable[[], Sequence[str]]
+    telemetry: Telemetry

@@ -15,9 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from dgs.backoff import Backoff
 from dgs.bus.base import Entry
 from dgs.bus.frames import encode
 from dgs.bus.inotify import Inotify
+from dgs.bus.limits import NO_LIMITS, AppendLimits
 from dgs.bus.segments import RESTORE, PartitionLog, sync_directory
 from dgs.bus.wakeup import Wakeup
 from dgs.core.errors import InputError, NotFoundError, StateError
@@ -52,11 +54,15 @@ class _Partition:
 class LocalBus:
     """See `dgs.bus.base.Bus`. One event loop; any number of processes, of which none may fork while it uses the bus.
 
-    Errors of the system (disk full, no permission) are OSError; an append that meets one is cut off again.
+    Errors of the system (disk full, no permission) are OSError; an append that meets one is cut off again. `limits` are those of
+    this object's appends alone.
     """
 
-    def __init__(self, root: Path, *, fsync: Fsync = "never", segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self, root: Path, *, fsync: Fsync = "never", segment_bytes: int = SEGMENT_BYTES, limits: AppendLimits = NO_LIMITS
+    ) -> None:
         self._root = root
+        self._limits = limits
         self._durable = fsync == "batch"
         self._segment_bytes = segment_bytes
         self._counts: dict[str, int] = {}
@@ -104,6 +110,7 @@ class LocalBus:
         Raises:
             NotFoundError: no such topic or partition.
             TooLargeError: an entry is larger than a log takes; nothing was written.
+            NoRoomError: a limit is reached; nothing was written.
             StateError: acknowledged entries are missing from the files.
             OSError: as the system says; nothing of the entries stays in the log.
         """
@@ -113,6 +120,7 @@ class LocalBus:
         async with self._locked(opened):
             if not parts:
                 return opened.log.end()
+            self._check_room(f"{topic}/{partition}", opened.log)
             end = opened.log.write(parts)
             try:
                 if self._durable:
@@ -134,7 +142,7 @@ class LocalBus:
         opened = await self._recovered(topic, partition)
         loop = asyncio.get_running_loop()
         deadline_s = loop.time() + wait_s
-        pause_s = _POLL_S_MIN
+        poll = Backoff(_POLL_S_MIN, _POLL_S_MAX)
         await asyncio.sleep(0)
         while not self._closed:
             watched = wait_s > 0 and self._watch(opened)
@@ -143,8 +151,7 @@ class LocalBus:
             remaining_s = deadline_s - loop.time()
             if entries or remaining_s <= 0:
                 return entries
-            await asyncio.wait([ring], timeout=remaining_s if watched else min(remaining_s, pause_s))
-            pause_s = min(2 * pause_s, _POLL_S_MAX)
+            await asyncio.wait([ring], timeout=remaining_s if watched else min(remaining_s, poll.next()))
         return []
 
     async def end(self, topic: str, partition: PartitionIndex) -> Position:
@@ -210,10 +217,15 @@ class LocalBus:
                 pass
         return opened
 
+    def _check_room(self, name: str, log: PartitionLog) -> None:
+        self._limits.check_disk(log.directory)
+        if self._limits.log_bytes_max:
+            self._limits.check_log(name, log.end() - log.begin())
+
     @asynccontextmanager
     async def _locked(self, opened: _Partition) -> AsyncIterator[None]:
         async with opened.turn:
-            attempts, pause_s = 0, _LOCK_S_MIN
+            attempts, backoff = 0, Backoff(_LOCK_S_MIN, _LOCK_S_MAX)
             while True:
                 self._check_open()
                 if opened.log.tail.try_lock():
@@ -222,8 +234,7 @@ class LocalBus:
                 if attempts <= _LOCK_TURNS:
                     await asyncio.sleep(0)
                 else:
-                    await asyncio.sleep(pause_s)
-                    pause_s = min(2 * pause_s, _LOCK_S_MAX)
+                    await asyncio.sleep(backoff.next())
             try:
                 if not opened.log.recovered:
                     opened.log.recover()

@@ -5,6 +5,7 @@ from typing import get_args
 from urllib.parse import unquote, urlsplit
 
 from dgs.bus.base import Bus
+from dgs.bus.limits import NO_LIMITS, AppendLimits
 from dgs.bus.local import Fsync, LocalBus
 from dgs.bus.memory import MemoryBus
 from dgs.core.errors import InputError
@@ -12,8 +13,14 @@ from dgs.core.errors import InputError
 _FORMS = "local:///absolute/path (files that the processes of this host share) or memory:// (one process, for tests)"
 
 
-def open_bus(url: str, *, fsync: Fsync = "never") -> Bus:
-    """Return the bus that a URL names; `fsync` matters to files only. Every `memory://` is a bus of its own.
+def local_path(url: str) -> Path | None:
+    """Return the directory of a bus in files, None for any other."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path)) if parts.scheme == "local" else None
+
+
+def open_bus(url: str, *, fsync: Fsync = "never", limits: AppendLimits = NO_LIMITS) -> Bus:
+    """Return the bus that a URL names; `fsync` and `limits` matter to files only. Every `memory://` is a bus of its own.
 
     Raises:
         InputError: the URL is none that this version knows, or `fsync` has no such value.
@@ -26,5 +33,5 @@ def open_bus(url: str, *, fsync: Fsync = "never") -> Bus:
     if parts.scheme == "memory" and not parts.path:
         return MemoryBus()
     if parts.scheme == "local" and parts.path.startswith("/"):
-        return LocalBus(Path(unquote(parts.path)), fsync=fsync)
+        return LocalBus(Path(unquote(parts.path)), fsync=fsync, limits=limits)
     raise InputError(f"bus URL {url!r} is not understood; it is {_FORMS}")

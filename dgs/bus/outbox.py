@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from dgs.backoff import Backoff
 from dgs.bus.base import Bus
 from dgs.core.types import PartitionIndex
 from dgs.telemetry import logs
@@ -79,15 +80,15 @@ class Outbox:
                     self._progress.notify_all()
 
     async def _append(self, destination: int, entries: list[bytes]) -> None:
-        pause = _RETRY_FIRST_S
+        backoff = Backoff(_RETRY_FIRST_S, _RETRY_MOST_S)
         while True:
             try:
                 await self._bus.append(self._topic, PartitionIndex(destination), entries)
                 return
             except OSError as e:
-                _log.warning("append failed", topic=self._topic, partition=destination, cause=e, again_in_s=pause)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, _RETRY_MOST_S)
+                pause_s = backoff.next()
+                _log.debug("append failed", topic=self._topic, partition=destination, cause=e, again_in_s=pause_s)
+                await asyncio.sleep(pause_s)
 
 
 class GapReport:

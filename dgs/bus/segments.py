@@ -35,14 +35,14 @@ RESTORE = "put back a copy of the data directory, or load the data again into a 
 class PartitionLog:
     """The files of one partition. Not for several threads; other processes may work on the same files.
 
-    `durable`: what was written is synced before its end is recorded.
+    `durable`: what was written is synced before its end is recorded. `read_only`: nothing is appended, no file is made or locked.
     """
 
-    def __init__(self, directory: Path, *, durable: bool, segment_bytes: int) -> None:
+    def __init__(self, directory: Path, *, durable: bool = False, segment_bytes: int = 0, read_only: bool = False) -> None:
         self.directory = directory
         self.recovered = False
         """Whether `recover` has run; before that only `tail` may be used."""
-        self.tail = TailFile(directory / "end")
+        self.tail = TailFile(directory / "end", read_only=read_only)
         self._durable = durable
         self._segment_bytes = segment_bytes
         self._end = Position(0)
@@ -138,6 +138,10 @@ class PartitionLog:
         self._refresh_bases()
 
     # -- reading: without the lock ------------------------------------------------------------------------------------
+
+    def begin(self) -> Position:
+        """Return the position of the first entry that is kept."""
+        return self._refresh_bases()[0]
 
     def end(self) -> Position:
         """Return the position after the last entry that counts."""

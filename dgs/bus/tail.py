@@ -28,11 +28,11 @@ class Tail(NamedTuple):
 
 
 class TailFile:
-    """The opened `end` file. Raises OSError as the system does."""
+    """The opened `end` file. Raises OSError as the system does; one that is `read_only` makes no file."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, read_only: bool = False) -> None:
         self.path = path
-        self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._fd = os.open(path, (os.O_RDONLY if read_only else os.O_RDWR | os.O_CREAT) | os.O_CLOEXEC, 0o644)
 
     def try_lock(self) -> bool:
         """Take the lock among all processes of the host, without waiting; return whether that went well."""

@@ -31,10 +31,14 @@ def read_settings(flags: Mapping[str, object]) -> Settings:
     Raises:
         InputError: with every bad value.
     """
-    environ = {name: value for name, value in os.environ.items() if name != SERVER_ENV}
-    for warning in unknown_variables(environ):
+    warn_of_unknown(os.environ)
+    return load(flags, os.environ)
+
+
+def warn_of_unknown(environ: Mapping[str, str]) -> None:
+    """Tell on stderr which DGS_ variables are no settings."""
+    for warning in unknown_variables({name: value for name, value in environ.items() if name != SERVER_ENV}):
         click.echo(f"dgs: {warning}", err=True)
-    return load(flags, environ)
 
 
 def given(flags: Mapping[str, object], name: str) -> bool:

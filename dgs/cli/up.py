@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO
@@ -27,6 +28,7 @@ from dgs.core.schema import Schema
 from dgs.datadir import DataDir, Defaults, Wanted
 from dgs.listener import listen, url_of
 from dgs.supervisor import Command, Supervisor, die_with_parent
+from dgs.telemetry import logs
 
 PROGRAM = (sys.executable, "-P", "-m", "dgs.cli")
 """How children are started; -P as the folder that the user stands in must not be searched for modules."""
@@ -76,8 +78,9 @@ def up(schema: Path | None, queries: tuple[Path, ...], parent: int | None, **fla
         stack.callback(os.close, ready)
         stack.callback(os.close, ready_end)
         commands = _commands(settings, listening=socket.fileno(), ready=ready_end, queries=handed.fileno())
-        announcer = _Announcer(url_of(socket), settings, deployment, hints=parent is None)
-        status = Supervisor(commands, _say, ready, announcer.ready).run()
+        say = _say if settings.log_format == "text" else _logged(settings)
+        announcer = _Announcer(url_of(socket), settings, deployment, say, hints=parent is None and say is _say)
+        status = Supervisor(commands, say, ready, announcer.ready).run()
     sys.exit(status)
 
 
@@ -182,8 +185,9 @@ def _commands(settings: Settings, *, listening: int, ready: int, queries: int) -
 class _Announcer:
     """Tells the user that the service answers: with what to try next the first time, in one line after a frontend's restart."""
 
-    def __init__(self, url: str, settings: Settings, deployment: Deployment, *, hints: bool) -> None:
+    def __init__(self, url: str, settings: Settings, deployment: Deployment, say: Callable[[str], None], *, hints: bool) -> None:
         self._url = url
+        self._say = say
         self._settings = settings
         self._deployment = deployment
         self._hints = hints
@@ -192,7 +196,7 @@ class _Announcer:
     def ready(self) -> None:
         """Say it."""
         d = self._deployment
-        _say(f"serving at {self._url} (data in {self._settings.data_dir}, {d.partitions} + {d.serving_partitions} partitions)")
+        self._say(f"serving at {self._url} (data in {self._settings.data_dir}, {d.partitions} + {d.serving_partitions} partitions)")
         if self._hints and not self._again:
             server = server_argument(self._url)
             click.echo(
@@ -203,6 +207,12 @@ class _Announcer:
                 err=True,
             )
         self._again = True
+
+
+def _logged(settings: Settings) -> Callable[[str], None]:
+    """Return what tells lines of the supervisor in the form in which its children log."""
+    logs.set_up(settings.log_level, "supervisor", settings.log_format)
+    return logs.get("dgs.supervisor").info
 
 
 def _say(line: str) -> None:

@@ -26,12 +26,16 @@ GROUP = np.dtype([("edge", "<u4"), ("type", "<i4"), ("src_type", "<i4"), ("dst_t
 class Note:
     """Progress of a sampler partition: entries before `position` are processed and the last number on this channel was `number`.
 
-    `watermark` is the largest event time seen, None before any data.
+    `watermark` is the largest event time seen, None before any data. `oldest` is the position of the record batch that was
+    appended first of those that no note of this process covered before, and `appended_ms` when that was, see `RecordBatch`; 0 where
+    none tells. These two travel beside: no state follows from them.
     """
 
     position: int
     number: int
     watermark: int | None
+    oldest: int = 0
+    appended_ms: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,8 @@ _BODIES: dict[str, dict[str, type]] = {
 }
 _SECTIONS = {CONTROL_KIND: 1, REQUESTS_KIND: 2, BLOCKS_KIND: 6}
 _REQUEST_HEAD = struct.Struct("<IIQ")
-_BLOCK_HEAD = struct.Struct("<IIQQQqBB6x")
+_BLOCK_HEAD = struct.Struct("<IIQQQqQQBB6x")
+_RECORDS_HEAD = struct.Struct("<Q")
 
 
 def encode_records(batch: RecordBatch) -> bytes:
@@ -81,7 +86,7 @@ def encode_records(batch: RecordBatch) -> bytes:
             heads.append((0, g.vtype, 0, 0, *g.payload.shape))
             columns += [g.ids, g.timestamps, g.payload]
     strings = encode_strings(batch.strings) if batch.strings else b""
-    return encode_frame(RECORDS_KIND, [np.array(heads, GROUP), strings, *columns])
+    return encode_frame(RECORDS_KIND, [_RECORDS_HEAD.pack(batch.appended_ms), np.array(heads, GROUP), strings, *columns])
 
 
 def encode_control(item: ControlItem) -> bytes:
@@ -135,6 +140,8 @@ def encode_blocks(pack: BlockPack) -> bytes:
         note.position,
         note.number,
         note.watermark or 0,
+        note.oldest,
+        note.appended_ms,
         pack.note is not None,
         note.watermark is not None,
     )
@@ -168,13 +175,29 @@ def decode_entry(data: bytes) -> LogEntry:
     raise CodecError(f"unknown kind of entry: {kind}")
 
 
+def appended_ms_of(data: bytes) -> int:
+    """Return when a log entry was appended if it is a record batch that tells, else 0; its records are not looked at.
+
+    Raises:
+        CodecError: as `decode_entry` does.
+    """
+    kind, sections = decode_frame(data)
+    if kind != RECORDS_KIND or not sections or len(sections[0]) != _RECORDS_HEAD.size:
+        return 0
+    (appended_ms,) = _RECORDS_HEAD.unpack(sections[0].tobytes())
+    return int(appended_ms)
+
+
 def _records(sections: list[Bytes]) -> RecordBatch:
-    heads = as_array(sections[0], GROUP)
+    (appended_ms,) = _RECORDS_HEAD.unpack(sections[0].tobytes())
+    if appended_ms >= 1 << 63:
+        raise CodecError(f"records were appended at {appended_ms} ms")
+    heads = as_array(sections[1], GROUP)
     if np.any(heads["edge"] > 1) or np.any(heads["width"] < 1):
         raise CodecError("a group of neither vertices nor edges, or of payloads of no bytes")
-    if len(sections) != 2 + int(np.sum(heads["edge"] + 3)):
+    if len(sections) != 3 + int(np.sum(heads["edge"] + 3)):
         raise CodecError("groups promise another number of columns than there is")
-    rest = iter(sections[2:])
+    rest = iter(sections[3:])
     groups: list[VertexRecords | EdgeRecords] = []
     for h in heads:
         n, width = int(h["count"]), int(h["width"])
@@ -184,7 +207,7 @@ def _records(sections: list[Bytes]) -> RecordBatch:
             groups.append(EdgeRecords(int(h["type"]), int(h["src_type"]), int(h["dst_type"]), ids, more[0], more[1], payload))
         else:
             groups.append(VertexRecords(int(h["type"]), ids, more[0], payload))
-    return RecordBatch(tuple(groups), decode_strings(sections[1]))
+    return RecordBatch(tuple(groups), decode_strings(sections[2]), appended_ms)
 
 
 def _requests(sections: list[Bytes]) -> RequestPack:
@@ -202,15 +225,15 @@ def _requests(sections: list[Bytes]) -> RequestPack:
 
 def _blocks(sections: list[Bytes]) -> BlockPack:
     head = _BLOCK_HEAD.unpack(sections[0].tobytes())
-    generation, sender, first, position, number, watermark, has_note, has_watermark = head
+    generation, sender, first, position, number, watermark, oldest, appended_ms, has_note, has_watermark = head
     heads, additions = as_array(sections[1], BLOCK), as_array(sections[2], SLOT)
     removals = as_array(sections[3], "<u2")
     blocks = Blocks(heads, additions, removals, sections[4], decode_strings(sections[5]))
-    if not 1 <= first < 1 << 63 or max(position, number) >= 1 << 63:
+    if not 1 <= first < 1 << 63 or max(position, number, oldest, appended_ms) >= 1 << 63:
         raise CodecError(f"items are numbered from {first}, the note says {number} and position {position}")
     if len(heads) or len(additions) or len(removals) or len(sections[4]):
         _check_blocks(blocks)
-    note = Note(position, number, watermark if has_watermark else None) if has_note else None
+    note = Note(position, number, watermark if has_watermark else None, oldest, appended_ms) if has_note else None
     return BlockPack(generation, sender, first, blocks, note)
 
 

@@ -54,6 +54,12 @@ def history_prefix(etype: int, src_type: int, src: int) -> bytes:
     return _HISTORY_PREFIX.pack(HISTORY, etype, src_type, (src ^ _SIGN) & (2 * _SIGN - 1))
 
 
+def read_history_head(key: bytes) -> tuple[int, int]:
+    """Return edge type and source type of a history key."""
+    _, etype, src_type, _ = _HISTORY_PREFIX.unpack_from(key)
+    return etype, src_type
+
+
 def history_keys(edges: EdgeRecords) -> bytes:
     """Return the keys of edges, HISTORY_BYTES each, one behind the other."""
     keys = np.zeros(len(edges.src), _HISTORY)

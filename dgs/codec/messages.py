@@ -8,7 +8,6 @@ partition's lookup uses it, and the data plane puts answers together from what t
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -19,10 +18,11 @@ from dgs.core.kernels.gather import ELEMENT, PART
 from dgs.core.layout import Layout, Layouts
 from dgs.core.operators import InstalledQuery
 from dgs.core.query import NodeKind, PlanNode
-from dgs.core.schema import TIMESTAMP, ValueType
+from dgs.core.schema import TIMESTAMP, Schema, ValueType
 from dgs.core.strategies import Strategy
 from dgs.core.types import Bytes, Int64s, Records
 from dgs.wire.samples_pb2 import Column, Edges, Graph, Query, Samples, Vertices
+from dgs.wire.samples_pb2 import PlanNode as PlanNodeMessage
 
 MEDIA_TYPE = "application/x-protobuf"
 _BYTES = 2
@@ -208,10 +208,21 @@ GRAPH_TAGS = bytes(
 """See `dgs.core.kernels.answer.ROOM`."""
 
 
-@lru_cache(maxsize=256)
-def samples_begin(query_id: int, name: str, generation: int, ready: bool) -> bytes:
-    """Return the `Samples` message without its graphs, which follow one after the other."""
-    about = Query(id=query_id, name=name, ready=ready)
+def samples_begin(query: InstalledQuery, schema: Schema, *, generation: int, ready: bool) -> bytes:
+    """Return the `Samples` message without its graphs, which follow one after the other.
+
+    Args:
+        query: what is answered; its plan travels with the message.
+        schema: what the plan was checked against.
+        generation: of the deployment.
+        ready: whether the query stands in all record partitions.
+    """
+    name = {number: vtype.name for number, vtype in schema.vertex_types.items()}
+    nodes = [
+        PlanNodeMessage(id=n.id, type=name[n.vtype], upstreams=n.upstreams, dst_types=[name[t] for t in n.dst_types])
+        for n in (query.plan.source, *query.plan.nodes)
+    ]
+    about = Query(id=query.id, name=query.name, ready=ready, nodes=nodes)
     data: bytes = Samples(query=about, generation=generation, history="full").SerializeToString()
     return data
 

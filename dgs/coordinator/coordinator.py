@@ -12,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+from dgs.backoff import Backoff
 from dgs.bus.base import RECORDS, Bus
+from dgs.bus.limits import NO_LIMITS, AppendLimits
 from dgs.bus.topics import ensure_topics
 from dgs.codec.entries import encode_control
 from dgs.coordinator.barriers import BarrierState, BarrierView, complete_round, set_barrier, view
@@ -28,6 +30,7 @@ from dgs.core.operators import InstalledQuery, OperatorSet
 from dgs.core.query import parse_query
 from dgs.core.types import PartitionIndex, Position
 from dgs.telemetry import logs
+from dgs.troubles import Troubles
 
 APPEND_WAIT_S = 20.0
 """How long appending an order to all partitions may take before it counts as failed."""
@@ -46,18 +49,32 @@ class Coordinator:
         file: keeps the state.
         bus_url: what loaders are told about the bus.
         fsync: what their appends have to survive, too.
+        limits: beyond which their records are refused.
+        troubles: told when the state cannot be saved.
 
     Attributes:
         deployment: what is fixed.
         accept_loaders: to be set once the first queries are installed; until then `init_info` is refused.
     """
 
-    def __init__(self, deployment: Deployment, bus: Bus, file: StateFile, *, bus_url: str, fsync: str = "never") -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        bus: Bus,
+        file: StateFile,
+        *,
+        bus_url: str,
+        fsync: str = "never",
+        limits: AppendLimits = NO_LIMITS,
+        troubles: Troubles | None = None,
+    ) -> None:
         self.deployment = deployment
         self.accept_loaders = asyncio.Event()
         self._bus = bus
         self._bus_url = bus_url
         self._fsync = fsync
+        self._limits = limits
+        self._troubles = troubles or Troubles()
         self._file = file
         self._state = State()
         self._operators = OperatorSet()
@@ -198,7 +215,7 @@ class Coordinator:
             )
         # In line with the orders: a query that was accepted before must stand in the log before the first record can.
         await self._order(lambda state: state if state.loaders_admitted else replace(state, loaders_admitted=True))
-        return loader_info(self.deployment, self._layouts, bus_url=self._bus_url, fsync=self._fsync)
+        return loader_info(self.deployment, self._layouts, bus_url=self._bus_url, fsync=self._fsync, limits=self._limits)
 
     async def record_ends(self) -> list[Position]:
         """Return the end of every record partition."""
@@ -255,17 +272,20 @@ class Coordinator:
             await self._write_pending()
 
     async def _retry(self) -> None:
-        pause_s = RETRY_FIRST_S
+        backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
+        told = ""
         while True:
             await self._unwritten.wait()
-            await asyncio.sleep(pause_s)
+            await asyncio.sleep(backoff.next())
             try:
                 await self._finish(asyncio.create_task(self._write_again()))
             except (NotReadyError, UnreachableError) as e:
-                _log.warning("order not written yet", cause=e, again_in_s=pause_s)
-                pause_s = min(2 * pause_s, RETRY_LAST_S)
+                if str(e) != told:
+                    _log.warning("order not written yet; it is tried again", cause=e)
+                told = str(e)
             else:
-                pause_s = RETRY_FIRST_S
+                backoff.reset()
+                told = ""
 
     async def _change(self, change: Callable[[State], State]) -> None:
         """Replace the state by `change` of it, once that is saved; nothing shows a state that a crash could take back."""
@@ -276,7 +296,9 @@ class Coordinator:
             try:
                 await asyncio.to_thread(self._file.save, state)
             except OSError as e:
+                self._troubles.begin("the coordinator's state", e)
                 raise NotReadyError(f"{self._file.path} cannot be written ({e.strerror or e}); make room or give access") from e
+            self._troubles.end("the coordinator's state")
             self._adopt(state)
 
     def _adopt(self, state: State) -> None:

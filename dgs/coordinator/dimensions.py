@@ -5,9 +5,7 @@ from dataclasses import replace
 from dgs.coordinator.state import FixedDimension, State
 from dgs.core.errors import InputError
 from dgs.core.layout import Dimension
-from dgs.core.schema import Schema
-
-DIM_MAX = 65536
+from dgs.core.schema import DIM_MAX, Schema
 
 
 def propose(state: State, wanted: Dimension, schema: Schema) -> State:

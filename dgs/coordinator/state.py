@@ -126,7 +126,7 @@ def read_state(document: Mapping[str, Any]) -> State:
     """Read what `State.to_json` gave.
 
     Raises:
-        KeyError, TypeError, ValueError: it is something else.
+        KeyError, TypeError, ValueError, OverflowError: it is something else.
     """
     state = State(
         last=int(document["last"]),
@@ -141,7 +141,7 @@ def read_state(document: Mapping[str, Any]) -> State:
     )
     orders: tuple[Order, ...] = (*state.queries, *state.dimensions, *state.barriers.values())
     numbers = [o.number for o in orders if o.number]
-    if sorted(numbers) != list(range(1, state.last + 1)) or not 0 <= state.written <= state.last:
+    if state.last != len(numbers) or sorted(numbers) != list(range(1, len(numbers) + 1)) or not 0 <= state.written <= state.last:
         raise ValueError("the orders are not numbered 1, 2, 3, …")
     return state
 

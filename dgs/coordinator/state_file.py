@@ -37,7 +37,7 @@ class StateFile:
             return State()
         except OSError as e:
             raise StateError(f"{self.path} cannot be read: {e.strerror}; let this user read it, then start again") from None
-        except (KeyError, TypeError, ValueError) as e:
+        except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as e:
             raise self._damaged(e) from None
         if version > FORMAT:
             raise StateError(f"{self.path} has format {version}, this program reads up to {FORMAT}: start the dgs that wrote it")
@@ -47,7 +47,7 @@ class StateFile:
                 raise ValueError("its checksum is wrong")
             state = read_state(content)
             belongs_to = document["deployment"]
-        except (AttributeError, KeyError, TypeError, ValueError) as e:
+        except (AttributeError, KeyError, TypeError, ValueError, OverflowError) as e:
             raise self._damaged(e) from None
         if belongs_to != self._belongs_to:
             raise StateError(

@@ -75,18 +75,27 @@ class Blocks:
         return self.heads.nbytes + self.additions.nbytes + self.removals.nbytes + self.payload.nbytes
 
     def pieces(self, bytes_most: int) -> "list[Blocks]":
-        """Return the same blocks, in order, in pieces of that many bytes at most, but at least one block."""
+        """Return the same blocks, in order, in pieces of that many bytes at most, but at least one block. They share memory."""
         if self.nbytes <= bytes_most:
             return [self]
         heads = self.heads
-        sizes = BLOCK.itemsize + heads["payload_bytes"].astype(np.int64)
-        sizes += heads["added"].astype(np.int64) * SLOT.itemsize + heads["removed"].astype(np.int64) * 2
-        ends = np.cumsum(sizes)
+        added, removed, payload = (heads[name].astype(np.int64) for name in ("added", "removed", "payload_bytes"))
+        ends = np.cumsum(BLOCK.itemsize + payload + added * SLOT.itemsize + removed * self.removals.itemsize)
+        # Where each block's columns begin; slices of them are no copies.
+        additions, removals, payloads = (np.concatenate(([0], np.cumsum(c))).tolist() for c in (added, removed, payload))
         pieces, start = [], 0
         while start < len(heads):
-            limit = int(ends[start] - sizes[start]) + bytes_most
+            limit = (int(ends[start - 1]) if start else 0) + bytes_most
             end = max(start + 1, int(np.searchsorted(ends, limit, side="right")))
-            pieces.append(self.take(np.arange(start, end)))
+            pieces.append(
+                Blocks(
+                    heads[start:end],
+                    self.additions[additions[start] : additions[end]],
+                    self.removals[removals[start] : removals[end]],
+                    self.payload[payloads[start] : payloads[end]],
+                    self.strings,
+                )
+            )
             start = end
         return pieces
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from dgs.core.control import BARRIER, DIMENSION, INSTALL, ControlItem
-from dgs.core.errors import StateError
+from dgs.core.errors import PlanError, StateError
 from dgs.core.layout import Dimension, Layout, Layouts
 from dgs.core.operators import Operator, OperatorSet
 from dgs.core.query import read_query
@@ -27,14 +27,19 @@ class Catalog:
         """Return the catalog after one more item; a barrier changes nothing.
 
         Raises:
-            StateError: the item is of a kind that only a newer program knows.
+            StateError: the item is of a kind that only a newer program knows, or does not fit this deployment.
         """
         body = item.body
         if item.kind == DIMENSION:
             dimension = Dimension(body["kind"], body["type"], body["attribute"], body["dim"])
+            if not self.layouts.lacks(dimension):
+                raise _foreign(item, f"there is no list for the dimension {dimension}")
             return replace(self, layouts=self.layouts.confirmed(dimension))
         if item.kind == INSTALL:
-            plan = read_query(body["plan"], self.schema)
+            try:
+                plan = read_query(body["plan"], self.schema)
+            except PlanError as e:
+                raise _foreign(item, str(e)) from None
             return replace(self, operators=self.operators.install(body["name"], plan, self.schema))
         if item.kind == BARRIER:
             return self
@@ -43,3 +48,10 @@ class Catalog:
     def layout(self, operator: Operator) -> Layout:
         """Return the layout of what an operator samples."""
         return self.layouts.vertex[operator.vtype] if operator.etype is None else self.layouts.edge[operator.etype]
+
+
+def _foreign(item: ControlItem, why: str) -> StateError:
+    return StateError(
+        f"control item {item.number} does not fit this deployment ({why}): the log belongs to another one, or to a newer dgs; put"
+        " back the log that goes with this data directory"
+    )

@@ -11,6 +11,7 @@ DgsError
 ├── NotReadyError          true later: ask again
 ├── DeadlineError          not within the time that the caller gave
 ├── UnreachableError       no answer from the service or the bus
+├── NoRoomError            a log or a disk takes no more at present
 ├── CodecError             bytes that are not what they should be: corrupt, foreign, or of a newer version
 └── StateError             a data directory or log that this process must not use; says what to do
     ├── PositionError      a position beyond the end of its log, or of another generation
@@ -107,6 +108,14 @@ class UnreachableError(DgsError):
     exit_code = 3
     retriable = True
     title = "Not reachable"
+
+
+class NoRoomError(DgsError):
+    """A log is as large as it may be, or a disk as full; the same call may succeed once there is room."""
+
+    http_status = 503
+    retriable = True
+    title = "No room"
 
 
 class CodecError(DgsError):

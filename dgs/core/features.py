@@ -3,6 +3,7 @@
 import numpy as np
 
 from dgs.core.blocks import BLOCK, DELTA, SLOT, WHOLE, Blocks
+from dgs.core.image import Part
 from dgs.core.kernels.features import offer_features
 from dgs.core.layout import Layout
 from dgs.core.slab import Slab
@@ -40,6 +41,11 @@ class FeatureTable:
     def payload(self) -> Bytes:
         """uint8 [vertex rows, width]."""
         return self._payload.array
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory taken."""
+        return sum(slab.nbytes for slab in (self._known, self._timestamps, self._payload, self._touch))
 
     def offer(self, vertices: Int32s, timestamps: Int64s, payload: Bytes) -> Int32s:
         """Apply records in order (rows int32 [n], int64 [n], uint8 [n, width]); return the rows that changed."""
@@ -83,7 +89,15 @@ class FeatureTable:
             self._payload = wide
         self.layout = layout
 
-    def references(self) -> list[UInt64s]:
-        """Return the string references of all known vertices, an array for each string attribute."""
+    def parts(self, vertices: int) -> dict[str, Part]:
+        """Return what has to be kept to have these records again, of vertex rows below `vertices`."""
+        return {
+            name: Part(slab, min(vertices, len(slab.array)))
+            for name, slab in (("known", self._known), ("timestamps", self._timestamps), ("payload", self._payload))
+        }
+
+    def references(self, begin: int = 0, end: int | None = None) -> list[UInt64s]:
+        """Return the string references of known vertices, of rows begin … end - 1 or of all, an array for each string attribute."""
         n = min(len(self.known), len(self.payload))
-        return [read_references(self.payload[:n], at)[self.known[:n] != 0] for at in self.layout.string_offsets]
+        rows = slice(begin, n if end is None else min(end, n))
+        return [read_references(self.payload[rows], at)[self.known[rows] != 0] for at in self.layout.string_offsets]

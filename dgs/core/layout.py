@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from dgs.core.schema import TIMESTAMP, Attribute, ElementType, Schema, ValueType
+from dgs.core.schema import DIM_MAX, TIMESTAMP, Attribute, ElementType, Schema, ValueType
 from dgs.core.types import AnyArray, Bools, Bytes
 
 _ITEM_BYTES = tuple(np.dtype(t.dtype).itemsize for t in ValueType)
@@ -55,6 +55,7 @@ class Layout:
         element: the type.
         fields: the attributes that have a place, by name; the timestamp is not among them.
         width: bytes of a payload, at least 1.
+        widths: those that payloads of this type may have: `width`, and what it was before each later dimension.
         bits: bit number of each attribute, the timestamp included, by name.
         string_offsets: offsets of the string references.
     """
@@ -68,13 +69,17 @@ class Layout:
         sized = [(a, a.dim or 1) for a in element.attributes if a.dim or not a.value_type.is_list]
         by_id = {a.id: a for a in element.attributes}
         late = [(by_id[d.attribute], confirmed[d.attribute]) for d in dims if by_id[d.attribute].dim is None]
-        for attribute, length in sized + late:
+        widths = []
+        for place, (attribute, length) in enumerate(sized + late):
+            if place >= len(sized):
+                widths.append(end)
             if attribute.name == TIMESTAMP:
                 continue
             field = Field(attribute, self.bits[attribute.name], end, length)
             self.fields[attribute.name] = field
             end = field.end
         self.width = end
+        self.widths = frozenset([*widths, end])
         self.string_offsets = tuple(f.offset for f in self.fields.values() if f.attribute.value_type is ValueType.STRING)
 
     def pack(self, count: int, columns: Mapping[str, tuple[AnyArray, Bools | None]]) -> Bytes:
@@ -132,6 +137,16 @@ class Layouts:
 
     def _of(self, kind: str, type_id: int) -> list[Dimension]:
         return [d for d in self.dims if d.kind == kind and d.type == type_id]
+
+    def lacks(self, dimension: Dimension) -> bool:
+        """Whether the dimension is one that a list of the schema can have and that is not fixed yet."""
+        types = {"vertex": self.schema.vertex_types, "edge": self.schema.edge_types}.get(dimension.kind, {})
+        element = types.get(dimension.type)
+        attribute = next((a for a in element.attributes if a.id == dimension.attribute), None) if element is not None else None
+        if attribute is None or not attribute.value_type.is_list or attribute.dim is not None:
+            return False
+        fixed = {(d.kind, d.type, d.attribute) for d in self.dims}
+        return 1 <= dimension.dim <= DIM_MAX and (dimension.kind, dimension.type, dimension.attribute) not in fixed
 
     def confirmed(self, dimension: Dimension) -> "Layouts":
         """Return the layouts with one more dimension."""

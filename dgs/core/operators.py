@@ -37,9 +37,10 @@ class Operator:
     children: tuple[int, ...]
     fed: bool
 
-    def equals(self, other: "Operator") -> bool:
-        """Whether the two sample the same, together with everything below them."""
-        return replace(self, id=0, fed=False) == replace(other, id=0, fed=False)
+    @property
+    def meaning(self) -> "Operator":
+        """What it samples, together with everything below it: equal for all that one operator can run, and hashable."""
+        return replace(self, id=0, fed=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,17 +63,18 @@ class OperatorSet:
     def install(self, name: str, plan: QueryPlan, schema: Schema) -> "OperatorSet":
         """Return the set with one more query."""
         operators = {o.id: o for o in self.operators}
+        by_meaning = {o.meaning: o.id for o in self.operators}
         operator_of: dict[int, int] = {}
+        children: dict[int, set[int]] = {n.id: set() for n in (plan.source, *plan.nodes)}
         for node in reversed(plan.nodes):
-            below = [n for n in plan.nodes if node.id in n.upstreams]
-            children = tuple(sorted({operator_of[n.id] for n in below}))
-            wanted = _operator(node, children, plan.source.id in node.upstreams, schema, len(operators) + 1)
-            same = next((o for o in operators.values() if o.equals(wanted)), None)
-            if same is None:
-                operators[wanted.id] = same = wanted
-            elif wanted.fed and not same.fed:
-                operators[same.id] = same = replace(same, fed=True)
+            below = tuple(sorted(children[node.id]))
+            wanted = _operator(node, below, plan.source.id in node.upstreams, schema, len(operators) + 1)
+            same = operators.setdefault(by_meaning.setdefault(wanted.meaning, wanted.id), wanted)
+            if wanted.fed and not same.fed:
+                operators[same.id] = replace(same, fed=True)
             operator_of[node.id] = same.id
+            for upstream in node.upstreams:
+                children[upstream].add(same.id)
         query = InstalledQuery(plan.query_id, name, plan, operator_of)
         return OperatorSet(tuple(operators[i] for i in sorted(operators)), (*self.queries, query))
 

@@ -5,7 +5,6 @@ several vertex nodes of one type. A wrong plan is refused with every reason at o
 business of `dgs.core.operators`.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -13,6 +12,7 @@ from functools import cached_property
 from typing import Any, TypeGuard
 
 from dgs.core.errors import PlanError
+from dgs.core.json_text import read_json
 from dgs.core.schema import WEIGHT, Schema, is_text
 from dgs.core.strategies import SPELLINGS, Strategy
 
@@ -101,8 +101,8 @@ def parse_query(text: str | bytes, schema: Schema) -> QueryPlan:
         PlanError: with every problem found.
     """
     try:
-        document = json.loads(text)
-    except (ValueError, RecursionError) as e:
+        document = read_json(text)
+    except ValueError as e:
         raise PlanError(f"the query is not JSON: {e}") from None
     return read_query(document, schema)
 
@@ -160,8 +160,8 @@ class _Reader:
 
     def node(self, position: int, item: dict[str, Any]) -> None:
         number = item.get("id", position)
-        if not _is_int(number) or number < 0:
-            self.misshapen(f"plan_nodes[{position}]: id must be an integer >= 0, not {number!r}")
+        if not _is_int(number) or not 0 <= number < 1 << 32:
+            self.misshapen(f"plan_nodes[{position}]: id must be an integer from 0 to 2**32 - 1, not {number!r}")
             return
         if number in self.raw:
             self.misshapen(f"node {number}: the id is used twice")

@@ -47,10 +47,17 @@ class EdgeRecords:
 
 @dataclass(frozen=True, slots=True)
 class RecordBatch:
-    """What one log entry of records holds. A string reference r in a payload means `strings[r - 1]`; 0 is the empty text."""
+    """What one log entry of records holds. A string reference r in a payload means `strings[r - 1]`; 0 is the empty text.
+
+    Attributes:
+        groups: the records by type.
+        strings: what references in payloads lead to.
+        appended_ms: when a loader appended it, by its wall clock in ms since 1970; 0: not told. Telemetry, no machine looks at it.
+    """
 
     groups: tuple[VertexRecords | EdgeRecords, ...]
     strings: list[bytes] = field(default_factory=list)
+    appended_ms: int = 0
 
     def __len__(self) -> int:
         return sum(len(g.timestamps) for g in self.groups)

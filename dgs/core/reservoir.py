@@ -50,6 +50,12 @@ class Reservoir:
         self._before_payload = Slab("u1", layout.width)
         self._refill = Slab("u1")
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory taken."""
+        scratch = (self._touch, self._touched, self._before_counts, self._before_slots, self._before_payload, self._refill)
+        return self.rows.nbytes + sum(slab.nbytes for slab in scratch)
+
     def scored(self, edges: EdgeColumns) -> tuple[UInt64s, UInt64s]:
         """Return scores and ties of edges: uint64 [n] each."""
         operator = self.operator

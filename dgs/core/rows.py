@@ -3,6 +3,7 @@
 import numpy as np
 
 from dgs.core.blocks import SLOT
+from dgs.core.image import Part
 from dgs.core.layout import Layout
 from dgs.core.slab import Slab
 from dgs.core.strings import read_references
@@ -66,6 +67,11 @@ class RowTable:
         """Rows to be given out again."""
         return self._free.array
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory taken."""
+        return sum(slab.nbytes for slab in (self._row_of, self._counts, self._slots, self._payload, self._free))
+
     def widen(self, width: int) -> None:
         """Give payloads more bytes, absent at first."""
         if width == self.width:
@@ -76,8 +82,38 @@ class RowTable:
         wide.array[:used, : self.width] = self._payload.array[:used]
         self._payload, self.width = wide, width
 
-    def references(self, layout: Layout) -> list[UInt64s]:
-        """Return the string references of all filled slots, an array for each string attribute."""
+    def parts(self, vertices: int) -> dict[str, Part]:
+        """Return what has to be kept to have this table again, for vertex rows below `vertices`; see `restored`."""
         used = int(self.cursors[USED])
-        filled = (np.arange(self.fanout)[None, :] < self._counts.array[:used, None]).ravel()
-        return [read_references(self._payload.array[: used * self.fanout], at)[filled] for at in layout.string_offsets]
+        return {
+            "row_of": Part(self._row_of, min(vertices, len(self.row_of))),
+            "counts": Part(self._counts, used),
+            "slots": Part(self._slots, used, self.fanout),
+            "payload": Part(self._payload, used, self.fanout),
+        }
+
+    def restored(self) -> None:
+        """Make what follows from the parts, once they and `cursors[USED]` are what they were: rows that no vertex has are free.
+
+        Raises:
+            ValueError: two vertices have one row, or one that was never used: these are not the parts of a table.
+        """
+        used = int(self.cursors[USED])
+        mine = self.row_of[self.row_of != 0]
+        if len(mine) and not 0 < int(mine.min()) <= int(mine.max()) < used:
+            raise ValueError("a vertex has a row that was never used")
+        owners = np.bincount(mine, minlength=used)
+        owners[0] = 1
+        if owners.max() > 1:
+            raise ValueError("two vertices have one row")
+        free = np.flatnonzero(owners == 0)
+        self.counts[free] = 0
+        self.free[: len(free)] = free
+        self.cursors[FREE] = len(free)
+
+    def references(self, layout: Layout, begin: int = 0, end: int | None = None) -> list[UInt64s]:
+        """Return the string references of filled slots, of rows begin … end - 1 or of all, an array for each string attribute."""
+        end = int(self.cursors[USED]) if end is None else min(end, int(self.cursors[USED]))
+        filled = (np.arange(self.fanout)[None, :] < self._counts.array[begin:end, None]).ravel()
+        slots = slice(begin * self.fanout, end * self.fanout)
+        return [read_references(self._payload.array[slots], at)[filled] for at in layout.string_offsets]

@@ -4,7 +4,6 @@ Read from the reference's JSON unchanged; the only addition is an optional `"dim
 life of a deployment. This module never touches files; `Schema.parse` gets text.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -12,9 +11,12 @@ from functools import cached_property
 from typing import Any, TypeGuard
 
 from dgs.core.errors import SchemaError
+from dgs.core.json_text import read_json
 
 TIMESTAMP = "timestamp"
 """The attribute that holds event time: int64, required on edges, optional on vertices."""
+DIM_MAX = 65536
+"""The largest dimension that a list attribute can have."""
 WEIGHT = "weight"
 """The edge attribute that weighs an edge unless an operator names another."""
 
@@ -106,8 +108,8 @@ class Schema:
         """
         try:
             text = text if isinstance(text, str) else text.decode()
-            document = json.loads(text)
-        except (ValueError, RecursionError) as e:
+            document = read_json(text)
+        except ValueError as e:
             raise SchemaError(f"the schema is not JSON: {e}") from None
         return _Reader().read(document, text)
 
@@ -192,8 +194,8 @@ class _Reader:
             number, name = self.integer(item, "type", where), self.name(item, where, names)
             value_type = self.value_type(item.get("value_type"), where)
             dim = item.get("dim")
-            if dim is not None and (isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= 1 << 16):
-                self.problems.append(f"{where}: dim must be an integer from 1 to 65536, not {dim!r}")
+            if dim is not None and (isinstance(dim, bool) or not isinstance(dim, int) or not 1 <= dim <= DIM_MAX):
+                self.problems.append(f"{where}: dim must be an integer from 1 to {DIM_MAX}, not {dim!r}")
                 dim = None
             if number is None or name is None or value_type is None:
                 continue

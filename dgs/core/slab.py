@@ -71,6 +71,11 @@ class Slab:
         return int(self.array.__array_interface__["data"][0]) if self._bytes else 0
 
     @property
+    def row_bytes(self) -> int:
+        """Bytes of an element, or of a row where there are columns."""
+        return self._row_bytes
+
+    @property
     def nbytes(self) -> int:
         """Bytes of address space taken."""
         return self._bytes

@@ -113,6 +113,15 @@ def order_of_float(value: float) -> int:
     return bits ^ MASK64 if bits >> 63 else bits | 1 << 63
 
 
+def score_of_order(strategy: Strategy, bits: int) -> int | float:
+    """Return the score that `order` has mapped to a uint64: an int for the newest, a float for all others."""
+    if strategy is Strategy.TOPK_BY_TIMESTAMP:
+        return bits - (1 << 63)
+    value: float
+    (value,) = struct.unpack("<d", struct.pack("<Q", bits ^ (1 << 63) if bits >> 63 else bits ^ MASK64))
+    return value
+
+
 def order(strategy: Strategy, h: int, timestamp: int, weight: float, half_life: float = 0.0) -> int:
     """Return an edge's score as an order-preserving uint64, or NEVER."""
     if strategy is Strategy.TOPK_BY_TIMESTAMP:

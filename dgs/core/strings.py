@@ -1,6 +1,7 @@
 """String values of a machine: payloads hold 8-byte references, the texts stand here once each.
 
-References say nothing outside the machine; what leaves it carries the texts along (see `StringTable.export`).
+References say nothing outside the machine; what leaves it carries the texts along (see `StringTable.export`), but for a snapshot,
+which holds the whole table.
 """
 
 from collections.abc import Iterable, Sequence
@@ -12,16 +13,50 @@ from dgs.core.types import Bytes, UInt64s
 
 
 class StringTable:
-    """Texts by reference. Reference 0 is the empty text. Unused texts go in a sweep, so that memory follows what is live."""
+    """Texts by reference. Reference 0 is the empty text. Unused texts go in a sweep, so that memory follows what is live.
+
+    A sweep is made at once (`sweep`), or in steps while texts go on coming: `begin_sweep`, `mark` for all that refers to texts,
+    `forget` until it is done. What is interned meanwhile stays.
+
+    Attributes:
+        sweeping: whether a sweep has begun and is not done.
+    """
 
     def __init__(self) -> None:
         self._texts: list[bytes | None] = [b""]
         self._references: dict[bytes, int] = {b"": 0}
         self._free: list[int] = []
         self._sweep_at = 1024
+        self._marks = bytearray()
+        self._swept = 0
+        self._adopted: tuple[Sequence[bytes], UInt64s] = [], np.zeros(1, np.uint64)
+        self.sweeping = False
 
     def __len__(self) -> int:
         return len(self._references)
+
+    @property
+    def references_used(self) -> int:
+        """One more than the largest reference that was ever given."""
+        return len(self._texts)
+
+    def texts(self, begin: int, end: int) -> list[bytes | None]:
+        """Return the texts of references begin … end - 1; None for those that are free."""
+        return self._texts[begin:end]
+
+    def restore(self, texts: Sequence[bytes | None]) -> None:
+        """Give the texts of the next references, as `texts` has returned them from reference 1 on, to a table that has no others.
+
+        Raises:
+            ValueError: a text stands there twice.
+        """
+        for reference, text in enumerate(texts, len(self._texts)):
+            if text is None:
+                self._free.append(reference)
+            elif self._references.setdefault(text, reference) != reference:
+                raise ValueError(f"the text of reference {reference} has another, too")
+        self._texts += texts
+        self._sweep_at = max(1024, 2 * len(self))
 
     def __getitem__(self, reference: int) -> bytes:
         text = self._texts[reference]
@@ -39,6 +74,8 @@ class StringTable:
                 reference = len(self._texts)
                 self._texts.append(text)
             self._references[text] = reference
+        if reference < len(self._marks):
+            self._marks[reference] = 1
         return reference
 
     def adopt(self, payload: Bytes, offsets: Sequence[int], strings: Sequence[bytes]) -> None:
@@ -57,7 +94,7 @@ class StringTable:
         for offset in offsets:
             if offset < payload.shape[1] and int(read_references(payload, offset).max()) > len(strings):
                 raise CodecError("a string reference leads beyond the strings that came with it")
-        known = np.array([0, *(self.intern(s) for s in strings)], np.uint64)
+        known = self._known(strings)
         for offset in offsets:
             if offset < payload.shape[1]:
                 _set(payload, offset, known[read_references(payload, offset)])
@@ -97,15 +134,42 @@ class StringTable:
 
     def sweep(self, live: Iterable[UInt64s]) -> None:
         """Forget every text whose reference is in none of the arrays."""
-        keep = {0}
+        self.begin_sweep()
         for references in live:
-            keep.update(np.unique(references).tolist())
-        for text, reference in list(self._references.items()):
-            if reference not in keep:
+            self.mark(references)
+        self.forget(len(self._texts))
+
+    def begin_sweep(self) -> None:
+        """Begin a sweep: nothing is known to be live but the empty text."""
+        self._marks, self._swept, self.sweeping = bytearray(len(self._texts)), 0, True
+        self._marks[0] = 1
+        # Texts of the last call may be referred to by none yet; the next one interns, and so marks, them again.
+        self._adopted = [], self._adopted[1][:1]
+
+    def mark(self, references: UInt64s) -> None:
+        """Say that these references are live; references given since the sweep began need no word."""
+        marks = np.frombuffer(self._marks, np.uint8)
+        marks[references[references < len(marks)]] = 1
+
+    def forget(self, most: int) -> None:
+        """Look at so many references and forget those that nobody has marked; the sweep is done when all were looked at."""
+        end = min(len(self._marks), self._swept + most)
+        for reference in range(self._swept, end):
+            text = self._texts[reference]
+            if text is not None and not self._marks[reference]:
                 del self._references[text]
                 self._texts[reference] = None
                 self._free.append(reference)
-        self._sweep_at = max(1024, 2 * len(self))
+        self._swept = end
+        if end == len(self._marks):
+            self._marks, self.sweeping = bytearray(), False
+            self._sweep_at = max(1024, 2 * len(self))
+
+    def _known(self, strings: Sequence[bytes]) -> UInt64s:
+        """References of texts, that of the empty text before them. An entry is adopted in pieces that share their texts."""
+        if self._adopted[0] is not strings or len(self._adopted[1]) != len(strings) + 1:
+            self._adopted = strings, np.array([0, *(self.intern(s) for s in strings)], np.uint64)
+        return self._adopted[1]
 
 
 def read_references(payload: Bytes, offset: int) -> UInt64s:

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from dgs.core.image import Part
 from dgs.core.kernels import index
 from dgs.core.slab import Slab
 from dgs.core.types import Int32s, Int64s
@@ -26,6 +27,11 @@ class VertexIndex:
         return self._ids.array
 
     @property
+    def nbytes(self) -> int:
+        """Bytes of memory taken."""
+        return self._ids.nbytes + self._table.nbytes
+
+    @property
     def addresses(self) -> tuple[int, int, int, int]:
         """For kernels: where ids by row and the hash table stand in memory, the table's mask, and its shift.
 
@@ -39,6 +45,19 @@ class VertexIndex:
         self._table = np.zeros(capacity, np.int32)
         self._shift = np.uint64(65 - capacity.bit_length())
         index.rebuild(self._table, self._shift, self._ids.array, self.used)
+
+    def part(self) -> Part:
+        """Return what has to be kept to have this index again; none of it ever changes."""
+        return Part(self._ids, self.used)
+
+    def reserve(self, used: int) -> None:
+        """Begin to bring back an empty index that had so many rows: its part is to be filled, and then `restored` called."""
+        self._ids.reserve(used)
+        self.used = used
+
+    def restored(self) -> None:
+        """Make the hash table that follows from the ids."""
+        self._size(max(len(self._table), 1 << (2 * self.used).bit_length()))
 
     def find(self, ids: Int64s) -> Int32s:
         """Return the row of every id, 0 where it is not known."""

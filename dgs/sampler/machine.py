@@ -120,7 +120,7 @@ class SamplerMachine:
             layout, owners = state.catalog.layouts.vertex.get(group.vtype), group.ids
             if layout is None:
                 raise CodecError(f"the schema has no vertices of type {group.vtype}")
-        if group.payload.shape[1] > layout.width:
+        if group.payload.shape[1] not in layout.widths:
             raise CodecError(
                 f"payloads of {layout.element.name!r} have {group.payload.shape[1]} bytes, {layout.width} are expected: "
                 "the dimension of one of its lists was not confirmed"

@@ -82,6 +82,14 @@ class SamplerState:
             if rows.reservoir is not None:
                 rows.reservoir.widen(layout)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory that vertices, rows and records take. Texts, and history on its way to the store, are not among them."""
+        found = sum(index.nbytes for index in self.vertices.values()) + sum(table.nbytes for table in self.features.values())
+        for rows in self.rows.values():
+            found += rows.subscribers.nbytes + (rows.reservoir.nbytes if rows.reservoir is not None else 0)
+        return found
+
     def sweep_strings(self) -> None:
         """Forget texts that no row and no record refers to, once there are many."""
         if self.strings.wants_sweep:

@@ -8,17 +8,23 @@ numbers.
 import asyncio
 from collections.abc import Callable
 
+from dgs.backoff import Backoff
 from dgs.bus.base import RECORDS, SAMPLES, Bus, Entry
-from dgs.bus.dead_letters import DeadEntry, DeadLetters
+from dgs.bus.dead_letters import DeadEntries, DeadEntry, DeadLetters
 from dgs.bus.outbox import GapReport, Outbox
+from dgs.bus.wakeup import Wakeup
 from dgs.codec.entries import BlockPack, Note, decode_entry, encode_blocks
 from dgs.core.blocks import Blocks
 from dgs.core.deployment import Deployment
 from dgs.core.errors import CodecError
+from dgs.core.records import RecordBatch
 from dgs.core.types import PartitionIndex, Position
 from dgs.sampler.machine import Emission, SamplerMachine
-from dgs.store.base import Store
+from dgs.store.base import Batch, Store
 from dgs.telemetry import logs
+from dgs.telemetry.figures import SamplerFigures
+from dgs.telemetry.reports import Reporter
+from dgs.troubles import Troubles
 
 _log = logs.get(__name__)
 
@@ -33,6 +39,12 @@ NOTE_PAUSE_S = 0.01
 IDLE_WAIT_S = 60.0
 """With nothing to do, wake up this often."""
 UNSENT_BYTES_MOST = 32 << 20
+UNCOMMITTED_BYTES_MOST = 256 << 20
+"""Of the log, applied and not committed: reading pauses there."""
+RETRY_FIRST_S, RETRY_MOST_S = 0.2, 5.0
+"""Pauses between attempts to commit to a disk that refuses it."""
+UNREADABLE, REFUSED = "unreadable", "refused"
+"""Why an entry was passed over: its bytes are no entry; or it does not fit the schema or this partition."""
 
 
 class SamplerWorker:
@@ -48,6 +60,8 @@ class SamplerWorker:
         clock: Callable[[], float],
         commit_interval_s: float,
         dead_letters: DeadLetters,
+        reporter: Reporter | None = None,
+        troubles: Troubles | None = None,
     ) -> None:
         self._deployment = deployment
         self._partition = partition
@@ -55,15 +69,21 @@ class SamplerWorker:
         self._store = store
         self._clock = clock
         self._commit_interval_s = commit_interval_s
-        self._dead_letters = dead_letters
+        self._dead = DeadEntries(dead_letters)
+        self._troubles = troubles or Troubles()
+        self._reporter = reporter
         self.machine = SamplerMachine(deployment, partition, store)
         self._outbox = Outbox(bus, SAMPLES, deployment.serving_partitions, self.machine.state.sent)
         self._packs: list[list[Emission]] = [[] for _ in range(deployment.serving_partitions)]
         self._pack_bytes = 0
         self._committed = self.machine.state.position
         self._noted = [Position(-1)] * deployment.serving_partitions
+        self._oldest: list[tuple[int, int] | None] = [None] * deployment.serving_partitions
+        self._records_applied = 0
+        self._rejected: dict[str, int] = {}
         self._noted_at = self._cut_at = clock()
         self._committing = False
+        self._commits = Wakeup()
         self._gaps = GapReport(f"{RECORDS}/{partition}")
 
     async def run(self) -> None:
@@ -77,8 +97,23 @@ class SamplerWorker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._outbox.run())
                 group.create_task(self._loop(group))
+                if self._reporter is not None:
+                    group.create_task(self._reporter.run(self.figures))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
+
+    def figures(self) -> SamplerFigures:
+        """Return what there is to tell about this partition at this moment."""
+        machine = self.machine
+        return SamplerFigures(
+            machine.state.position,
+            self._committed,
+            self._records_applied,
+            dict(self._rejected),
+            machine.duplicates,
+            machine.gaps,
+            machine.state.nbytes,
+        )
 
     async def _loop(self, group: asyncio.TaskGroup) -> None:
         state = self.machine.state
@@ -103,6 +138,7 @@ class SamplerWorker:
                 self._committing, self._cut_at = True, self._clock()
                 group.create_task(self._commit())
             await self._outbox.room(UNSENT_BYTES_MOST)
+            await self._bounded()
             await asyncio.sleep(0)
 
     def _wait_s(self) -> float:
@@ -115,13 +151,22 @@ class SamplerWorker:
         return max(due, 0.001)
 
     def _apply(self, entry: Entry) -> None:
+        reason, lost = UNREADABLE, 1
         try:
-            emissions = self.machine.apply(decode_entry(entry.data), entry.next)
+            decoded = decode_entry(entry.data)
+            reason, lost = REFUSED, len(decoded) if isinstance(decoded, RecordBatch) else 1
+            emissions = self.machine.apply(decoded, entry.next)
         except CodecError as e:
             self.machine.pass_over(entry.next)
-            self._dead_letters(DeadEntry(RECORDS, self._partition, entry, str(e)))
+            self._rejected[reason] = self._rejected.get(reason, 0) + lost
+            self._dead.add(DeadEntry(RECORDS, self._partition, entry, str(e)))
             _log.error("entry passed over", topic=RECORDS, partition=self._partition, position=entry.position, cause=e)
             return
+        if isinstance(decoded, RecordBatch):
+            self._records_applied += len(decoded)
+            if (appended := decoded.appended_ms) > 0:
+                this = (appended, int(entry.position))
+                self._oldest = [min(oldest or this, this) for oldest in self._oldest]
         for emission in emissions:
             self._packs[emission.destination].append(emission)
             self._pack_bytes += emission.blocks.nbytes
@@ -151,7 +196,9 @@ class SamplerWorker:
     def _note(self, destination: int) -> Note:
         state = self.machine.state
         self._noted[destination] = state.position
-        return Note(state.position, state.sent[destination], state.watermark)
+        appended_ms, oldest = self._oldest[destination] or (0, 0)
+        self._oldest[destination] = None
+        return Note(state.position, state.sent[destination], state.watermark, oldest, appended_ms)
 
     def _send(self, destination: int, emissions: list[Emission], note: Note | None) -> None:
         """Send items as entries of bounded size; the note, which is about all of them, goes with the last."""
@@ -164,8 +211,37 @@ class SamplerWorker:
             self._outbox.put(destination, first - 1, encode_blocks(pack))
 
     async def _commit(self) -> None:
-        batch, numbers = self.machine.cut(), list(self.machine.state.sent)  # 1
-        await self._outbox.settled(numbers)  # 2
-        self._store.write(batch)  # 3
-        self.machine.committed()  # 4
-        self._committed, self._committing = batch.position, False
+        """Commit until nothing is left, as the loop may be asleep by the time that a slow disk has taken a cut."""
+        while True:
+            batch, numbers = self.machine.cut(), list(self.machine.state.sent)  # 1
+            await self._outbox.settled(numbers)  # 2
+            await self._write(batch)  # 3
+            self.machine.committed()  # 4
+            self._committed = batch.position
+            self._commits.ring()
+            if self.machine.state.position == self._committed:
+                break
+            await asyncio.sleep(max(0.0, self._cut_at + self._commit_interval_s - self._clock()))
+            self._cut_at = self._clock()
+        self._committing = False
+
+    async def _write(self, batch: Batch) -> None:
+        """Write a cut, however long the disk refuses it; what it has passed over is kept before it counts as read."""
+        what = f"the state of sampler partition {self._partition}"
+        backoff = Backoff(RETRY_FIRST_S, RETRY_MOST_S)
+        while True:
+            try:
+                self._dead.flush()
+                self._store.write(batch)
+            except OSError as e:
+                self._troubles.begin(what, e)
+                await asyncio.sleep(backoff.next())
+            else:
+                self._troubles.end(what)
+                return
+
+    async def _bounded(self) -> None:
+        """Wait while commits are so far behind, as the disk takes none, that memory would fill with what they have to write."""
+        while self._committing and self.machine.state.position - self._committed > UNCOMMITTED_BYTES_MOST:
+            ring = self._commits.next_ring()
+            await asyncio.shield(ring)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from dgs.codec.entries import Note
 from dgs.core.types import Records
 from dgs.serving.state import ServingState
 
@@ -25,10 +26,11 @@ class RoundDone(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """What applying an entry led to, in order."""
+    """What applying an entry led to, in order; `news` is its note, if the oldest record batch that it tells of is new here."""
 
     emissions: list[Emission] = field(default_factory=list)
     rounds_done: list[RoundDone] = field(default_factory=list)
+    news: Note | None = None
 
     def emit(self, state: ServingState, destination: int, requests: Records) -> int:
         """Number requests on the channel to a sampler partition; return the number of the first."""

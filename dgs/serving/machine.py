@@ -30,27 +30,35 @@ class ServingMachine:
         answered: per sampler partition, the largest number of a subscribe that it has answered: all up to there has reached it.
     """
 
-    def __init__(self, deployment: Deployment, partition: PartitionIndex) -> None:
-        self.state = ServingState(deployment, partition)
+    def __init__(self, deployment: Deployment, partition: PartitionIndex, state: ServingState | None = None) -> None:
+        """Make a machine that has seen nothing, or one that goes on from a state that was restored."""
+        self.state = ServingState(deployment, partition) if state is None else state
         self.duplicates = 0
         self.gaps = 0
         self.ignored = 0
         self.answered = [0] * deployment.partitions
 
-    def apply(self, entry: LogEntry) -> Effects:
-        """Apply an entry.
+    def checked(self, entry: LogEntry) -> BlockPack:
+        """Return an entry as what can be applied, in one or in pieces.
 
         Raises:
-            CodecError: the entry does not belong here, or its strings are not all there.
-            StateError: the log is not this deployment's, or (DivergedError) a row is not what the sampler says that it is. The
-                state must not be used any more.
+            CodecError: the entry does not belong here.
         """
         if not isinstance(entry, BlockPack):
             raise CodecError("only blocks belong into sample-batches")
-        state, pack = self.state, entry
-        if pack.generation != state.deployment.generation or pack.sender >= len(state.received):
-            raise CodecError(f"blocks of sampler partition {pack.sender} in generation {pack.generation}")
-        effects = Effects()
+        if entry.generation != self.state.deployment.generation or entry.sender >= len(self.state.received):
+            raise CodecError(f"blocks of sampler partition {entry.sender} in generation {entry.generation}")
+        return entry
+
+    def apply(self, entry: LogEntry) -> Effects:
+        """Apply an entry, or a piece of one.
+
+        Raises:
+            CodecError: as `checked`; nothing of it has been applied.
+            StateError: the log is not this deployment's, or (DivergedError) a row is not what the sampler says that it is. The
+                state must not be used any more.
+        """
+        state, pack, effects = self.state, self.checked(entry), Effects()
         blocks, count = pack.blocks, len(pack.blocks)
         seen = state.received[pack.sender] + 1 - pack.first
         if count and seen < 0:
@@ -68,6 +76,7 @@ class ServingMachine:
             self.duplicates += count
         note = pack.note
         if note is not None and state.received[pack.sender] >= note.number and note.position >= state.positions[pack.sender]:
+            effects.news = note if note.oldest >= state.positions[pack.sender] else None
             state.positions[pack.sender] = note.position
             state.watermarks[pack.sender] = note.watermark
         return effects
@@ -97,9 +106,11 @@ class ServingMachine:
                 needs.sweep(self.state, effects)
 
     def _pass_control(self, payload: bytes) -> None:
-        item = read_control_json(payload)
+        try:
+            item = read_control_json(payload)
+        except CodecError as e:  # items before it have been applied, and passing over a numbered one would lose all behind it
+            raise StateError(f"a control item in sample-batches cannot be read ({e}): another program has written it") from None
         if item.number > self.state.control:  # every sampler partition sends a copy, in order; the first one acts
-            self.state.control = item.number
             self.state.take_control(item)
 
     def _mark(self, sender: int, head: Records, effects: Effects) -> None:
@@ -151,6 +162,8 @@ class ServingMachine:
                 index.intern(ids[fed != 0])
             vertices = index.find(ids)
         rows.reserve(index.used, len(ids))
+        if rows.image is not None:
+            rows.image.preserve(vertices)
         return vertices
 
     def _edge_blocks(self, rows: Rows, table: RowTable, own: Blocks, items: Int32s, vertices: Int32s, fed: Int32s) -> Deltas:
@@ -207,10 +220,13 @@ class ServingMachine:
             return np.zeros((0, layout.width), np.uint8)
         width = len(own.payload) // count
         misfits = np.flatnonzero(own.heads["payload_bytes"] != own.heads["added"] * np.uint32(width))
-        if width > layout.width or len(misfits):
+        if width not in layout.widths or len(misfits):
             raise self._diverged(own.heads[misfits[0] if len(misfits) else 0])
         payload = own.payload.reshape(count, width)
-        self.state.strings.adopt(payload, layout.string_offsets, own.strings)
+        try:
+            self.state.strings.adopt(payload, layout.string_offsets, own.strings)
+        except CodecError:  # items before it may have been applied, so it is too late to pass the entry over
+            raise self._diverged(own.heads[0]) from None
         return payload
 
     def _diverged(self, head: Records) -> DivergedError:

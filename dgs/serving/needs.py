@@ -57,6 +57,8 @@ def _count(state: ServingState, rows: Rows, above: list[Deltas]) -> tuple[Int32s
         vertices, signs, items = vertices[order], signs[order], items[order]
     index = state.vertices[vtype]
     rows.reserve(index.used, 0)
+    if rows.image is not None:
+        rows.image.preserve_needs(vertices)
     fed = state.fed(rows.operator, index.ids[vertices]) if rows.operator.fed else np.zeros(len(vertices), np.int32)
     wanted, wanted_items, idle = (np.empty(len(vertices), np.int32) for _ in range(3))
     sizes = np.zeros(2, np.int64)
@@ -117,6 +119,8 @@ def sweep(state: ServingState, effects: Effects) -> None:
 
 
 def _drop(state: ServingState, rows: Rows, vertices: Int32s) -> Deltas:
+    if rows.image is not None:
+        rows.image.preserve(vertices)
     rows.states[vertices] = NONE
     rows.numbers[vertices] = 0
     n, table, records = 0, rows.table, rows.records

@@ -1,28 +1,33 @@
 """Drives one serving partition: reads its log, lets the machine apply in slices, sends its requests, and answers lookups.
 
-State lives in memory and is rebuilt by replaying the log from its start. Requests of a replay wait until it is done, as the log
-itself tells which of them have been answered; the few that are sent again are duplicates to the sampler partitions.
+State lives in memory. It starts from the newest snapshot, or empty, and is made anew by replaying the log from there. Requests of a
+replay wait until it is done, as the log itself tells which of them have been answered; the few that are sent again are duplicates to
+the sampler partitions. An entry is applied in pieces, so that the event loop is never held for much longer than a slice.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import numpy as np
 
 from dgs.bus.base import RECORDS, SAMPLES, Bus, Entry
-from dgs.bus.dead_letters import DeadEntry, DeadLetters
+from dgs.bus.dead_letters import DeadEntries, DeadEntry, DeadLetters
 from dgs.bus.outbox import GapReport, Outbox
-from dgs.codec.entries import RequestPack, decode_entry, encode_requests
+from dgs.bus.wakeup import Wakeup
+from dgs.codec.entries import BlockPack, RequestPack, decode_entry, encode_requests
 from dgs.core.deployment import Deployment
 from dgs.core.egograph import EgoGraph, Reflected
 from dgs.core.errors import CodecError
 from dgs.core.layout import Layouts
 from dgs.core.operators import InstalledQuery, OperatorSet
-from dgs.core.types import PartitionIndex, Position
+from dgs.core.types import Int32s, Int64s, PartitionIndex, Position
 from dgs.serving.effects import Effects, Emission, RoundDone
 from dgs.serving.lookup import Lookup
 from dgs.serving.machine import ServingMachine
+from dgs.serving.pace import Pace
+from dgs.serving.snapshots import Snapshots
 from dgs.telemetry import logs
+from dgs.telemetry.figures import ServingFigures
 
 _log = logs.get(__name__)
 
@@ -32,12 +37,24 @@ UNSENT_BYTES_MOST = 32 << 20
 PACK_REQUESTS = 4096
 """An entry of requests holds no more."""
 
+OnReflected = Callable[[int], None]
+"""Told when an answer reflects an entry for the first time, with its `appended_ms`; of several at once, the oldest one's."""
+
 OnRound = Callable[[PartitionIndex, RoundDone], None]
 """Told when this partition has finished a round of a barrier; after a restart it may be told again."""
 
 
+async def _all_reported() -> None:
+    """Nobody who is told of rounds makes them durable."""
+
+
 class ServingWorker:
     """One serving partition and the loop around it.
+
+    Args:
+        slice_s: how long entries are applied before others have their turn.
+        rounds_reported: waits until all that `on_round` was told is durable where it belongs.
+        snapshots: None for none.
 
     Attributes:
         caught_up: whether everything that stood in the log at the start has been applied.
@@ -53,6 +70,9 @@ class ServingWorker:
         slice_s: float,
         on_round: OnRound,
         dead_letters: DeadLetters,
+        on_reflected: OnReflected = lambda _: None,
+        rounds_reported: Callable[[], Awaitable[None]] = _all_reported,
+        snapshots: Snapshots | None = None,
     ) -> None:
         self._deployment = deployment
         self._partition = partition
@@ -60,13 +80,21 @@ class ServingWorker:
         self._clock = clock
         self._slice_s = slice_s
         self._on_round = on_round
-        self._dead_letters = dead_letters
+        self._dead = DeadEntries(dead_letters)
+        self._on_reflected = on_reflected
+        self._rounds_reported = rounds_reported
+        self._snapshots = snapshots
+        self._pace = Pace(slice_s)
+        self._slice_end = 0.0
+        self._seeds = 0
         self.machine = ServingMachine(deployment, partition)
         self._lookup = Lookup(self.machine.state)
         self._outbox = Outbox(bus, RECORDS, deployment.partitions, self.machine.state.sent)
+        self._put = list(self.machine.state.sent)
         self._waiting: dict[int, list[Emission]] = {p: [] for p in range(deployment.partitions)}
         self._position = Position(0)
         self._gaps = GapReport(f"{SAMPLES}/{partition}")
+        self._moved = Wakeup()
         self.caught_up = False
 
     async def run(self) -> None:
@@ -74,24 +102,43 @@ class ServingWorker:
 
         Raises:
             DivergedError: a row is not what its sampler says that it is.
+            StateError: snapshots and log do not belong together, or not to this partition; or nothing is left to start from.
             CodecError: the log itself is damaged.
         """
+        await self._restore()
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._outbox.run())
-                group.create_task(self._loop())
+                group.create_task(self._loop(group))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
 
-    def ego_graph(self, query: InstalledQuery, seed: int) -> EgoGraph:
-        """Return a seed's ego-graph as it is now."""
-        return self._lookup.ego_graph(query, seed)
+    def ego_graph(self, query: InstalledQuery, seed: int, fanouts: tuple[int, ...] | None = None) -> EgoGraph:
+        """Return a seed's ego-graph as it is now, see `Lookup.ego_graph`."""
+        self._seeds += 1
+        return self._lookup.ego_graph(query, seed, fanouts)
+
+    def graph(
+        self,
+        query: InstalledQuery,
+        seeds: Int64s,
+        asked: Int32s,
+        *,
+        fanouts: tuple[int, ...] | None = None,
+        scores: bool = False,
+        before: bytes = b"",
+    ) -> tuple[bytes | memoryview, int]:
+        """Return seeds' merged ego-graphs as a message, see `Lookup.graph`."""
+        self._seeds += len(seeds)
+        return self._lookup.graph(query, seeds, asked, fanouts=fanouts, scores=scores, before=before)
 
     def reflected(self) -> Reflected:
         """Return what answers reflect now."""
-        state = self.machine.state
-        watermarks = [w for w in state.watermarks if w is not None]
-        return Reflected(list(state.positions), min(watermarks, default=None))
+        return Reflected(list(self.machine.state.positions), self.machine.state.watermark)
+
+    def moved(self) -> "asyncio.Future[None]":
+        """Return what is done when an entry has been applied; all who wait share it, so nobody may cancel it."""
+        return self._moved.next_ring()
 
     @property
     def layouts(self) -> Layouts:
@@ -103,34 +150,118 @@ class ServingWorker:
         """Queries that this partition serves."""
         return self.machine.state.catalog.operators
 
-    async def _loop(self) -> None:
+    @property
+    def position(self) -> Position:
+        """The next entry to read from the log."""
+        return self._position
+
+    @property
+    def snapshot_position(self) -> Position | None:
+        """The position that the newest durable snapshot reflects; None before the first."""
+        newest = self._snapshots and self._snapshots.newest
+        return newest.position if newest else None
+
+    @property
+    def snapshot_at(self) -> float | None:
+        """When that was written, in seconds since 1970."""
+        newest = self._snapshots and self._snapshots.newest
+        return newest.written_at if newest else None
+
+    def figures(self) -> ServingFigures:
+        """Return what there is to tell about this partition at this moment."""
+        machine = self.machine
+        return ServingFigures(
+            self._position,
+            self._seeds,
+            machine.duplicates,
+            machine.gaps,
+            machine.ignored,
+            machine.state.rows_pending,
+            sum(index.used - 1 for index in machine.state.vertices.values()),
+            machine.state.nbytes,
+            self.snapshot_position,
+            self.snapshot_at,
+        )
+
+    async def _restore(self) -> None:
+        found = await self._snapshots.restored() if self._snapshots is not None else None
+        if found is None:
+            return
+        state, self._position = found
+        self.machine = ServingMachine(self._deployment, self._partition, state)
+        self._lookup = Lookup(state)
+        self._put = list(state.sent)
+        self._outbox.acknowledged[:] = state.sent  # a snapshot counts only then
+
+    async def _loop(self, group: asyncio.TaskGroup) -> None:
         end = await self._bus.end(SAMPLES, self._partition)
-        slice_end = self._clock() + self._slice_s
+        behind = end - self._position
+        _log.info("serving partition starts", partition=self._partition, position=self._position, behind_bytes=behind)
+        self._slice_end = self._clock() + self._slice_s
         while True:
             self.caught_up = self.caught_up or self._position >= end
             self._send_requests()
-            entries = await self._bus.read(SAMPLES, self._partition, self._position, max_bytes=READ_BYTES, wait_s=IDLE_WAIT_S)
+            wait_s = self._begin_snapshot(group)
+            entries = await self._bus.read(SAMPLES, self._partition, self._position, max_bytes=READ_BYTES, wait_s=wait_s)
             for entry in entries:
-                self._apply(entry)
+                await self._apply(entry)
                 self._position = entry.next
-                if self._clock() >= slice_end:
-                    self._send_requests()
-                    await asyncio.sleep(0)  # requests have their turn
-                    slice_end = self._clock() + self._slice_s
+                await self._take_turns()
             await self._outbox.room(UNSENT_BYTES_MOST)
 
-    def _apply(self, entry: Entry) -> None:
+    async def _take_turns(self) -> None:
+        """Let others have their turn if this slice is over."""
+        if self._clock() >= self._slice_end:
+            self._send_requests()
+            await asyncio.sleep(0)
+            self._slice_end = self._clock() + self._slice_s
+
+    async def _apply(self, entry: Entry) -> None:
         try:
-            effects: Effects = self.machine.apply(decode_entry(entry.data))
+            pack = self.machine.checked(decode_entry(entry.data))
         except CodecError as e:
-            self._dead_letters(DeadEntry(SAMPLES, self._partition, entry, str(e)))
+            self._dead.add(DeadEntry(SAMPLES, self._partition, entry, str(e)))
             _log.error("entry passed over", topic=SAMPLES, partition=self._partition, position=entry.position, cause=e)
             return
+        effects = Effects()
+        for piece in self._pace.pieces(pack):
+            await self._take_turns()
+            began = self._clock()
+            effects = self._apply_piece(piece)
+            self._pace.took(piece.blocks.nbytes, self._clock() - began)
+        self._moved.ring()
+        if self.caught_up and effects.news is not None and effects.news.appended_ms:
+            self._on_reflected(effects.news.appended_ms)
         self._gaps.tell(self.machine.gaps)
+
+    def _apply_piece(self, piece: BlockPack) -> Effects:
+        effects = self.machine.apply(piece)
         for emission in effects.emissions:
             self._waiting[emission.destination].append(emission)
         for done in effects.rounds_done:
             self._on_round(self._partition, done)
+        return effects
+
+    def _begin_snapshot(self, group: asyncio.TaskGroup) -> float:
+        """Begin a snapshot if one is due; return for how long none will be.
+
+        Called between entries, when all that was emitted has been given to the outbox; while catching up it has not.
+        """
+        state, snapshots = self.machine.state, self._snapshots
+        if snapshots is None or not self.caught_up:
+            return IDLE_WAIT_S
+        due_s = snapshots.due_in_s(self._position, state.applied)
+        if due_s == 0:
+            numbers = list(self._put)
+            image = snapshots.cut(state, self._position)
+            group.create_task(snapshots.write(image, lambda: self._settled(numbers)))
+        return min(due_s or IDLE_WAIT_S, IDLE_WAIT_S)
+
+    async def _settled(self, numbers: list[int]) -> None:
+        """Wait until what was sent up to these numbers, told and passed over is safe; OSError where it cannot be made so."""
+        await self._outbox.settled(numbers)
+        await self._rounds_reported()
+        self._dead.flush()
 
     def _send_requests(self) -> None:
         """Send what has been asked for; during the replay only forget what has been answered."""
@@ -143,5 +274,6 @@ class ServingWorker:
                 for at in range(0, len(requests), PACK_REQUESTS):
                     piece = requests[at : at + PACK_REQUESTS]
                     pack = RequestPack(self._deployment.generation, self._partition, first + at, piece)
-                    self._outbox.put(destination, first + at + len(piece) - 1, encode_requests(pack))
+                    self._put[destination] = first + at + len(piece) - 1
+                    self._outbox.put(destination, self._put[destination], encode_requests(pack))
                 waiting.clear()

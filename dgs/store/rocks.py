@@ -1,11 +1,15 @@
 """A store in RocksDB, one directory a sampler partition.
 
 Writes hold the GIL for as long as they take, so this belongs into processes that serve no requests. The write-ahead log is on and
-not synced: a commit survives the death of the process; what power loss takes, the log of records brings back.
+not synced: a commit survives the death of the process; what power loss takes, the log of records brings back. A RocksDB that has
+met a full disk refuses all writes until it is opened again; `write` does that.
 """
 
+import errno
 import gc
+import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from rocksdict import AccessType, DBCompressionType, Options, Rdict, ReadOptions, WriteBatch
@@ -13,59 +17,124 @@ from rocksdict import AccessType, DBCompressionType, Options, Rdict, ReadOptions
 from dgs.core.errors import StateError
 from dgs.core.types import Position
 from dgs.store.base import Batch
+from dgs.troubles import free_bytes
 
 _COMMITTED = b"\x00committed"
 """Stands before all other keys: 8 bytes of position, then the meta."""
 _FIRST = _COMMITTED + b"\x00"
 """The least key that is not _COMMITTED; keys of the state begin with a letter."""
 _WRITE_BUFFER_BYTES = 64 << 20
+_SYSTEM_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EACCES, errno.EMFILE, errno.ENFILE)
+"""Errors of the system that RocksDB passes on, as their words only."""
+_OPENING_BYTES = 1 << 20
+"""What opening writes besides the tables: a manifest, options and the like."""
 
 
 class RocksStore:
-    """RocksDB behind the `Store` interface."""
+    """RocksDB behind the `Store` interface.
+
+    Raises:
+        StateError: another process has it, or its files are damaged.
+        OSError: the system refuses: the disk is full, or not writable.
+    """
 
     def __init__(self, path: Path) -> None:
-        options = Options(raw_mode=True)
-        options.create_if_missing(True)
-        options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
-        options.set_compression_type(DBCompressionType.lz4())
-        options.set_keep_log_file_num(2)
-        options.set_max_background_jobs(2)
+        self._path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            self._db = Rdict(str(path), options, access_type=AccessType.read_write())
-        except Exception as e:  # rocksdict raises bare exceptions
-            raise StateError(
-                f"{path} cannot be opened as state of a sampler partition: {e}; if another process works on this partition, "
-                "stop it first; if the files are damaged, remove the folder, and the state is rebuilt from the log's start"
-            ) from e
+        self._db = self._opened()
+        self._refused = False
 
     def write(self, batch: Batch) -> None:
-        """See `Store.write`."""
+        """See `Store.write`. After an OSError the same batch is to be written again, before any later one.
+
+        Raises:
+            OSError: the disk is full, …; what is in the store stays.
+        """
+        if self._refused:
+            self._open_again()
         writes = WriteBatch(raw_mode=True)
         put = writes.put
         for key in sorted(batch.puts):
             put(key, batch.puts[key])
         put(_COMMITTED, batch.position.to_bytes(8, "big") + batch.meta)
-        self._db.write(writes)
+        try:
+            self._db.write(writes)
+        except Exception as e:  # rocksdict raises bare exceptions
+            self._refused = True
+            raise (_system_error(e, self._path) or e) from e
 
     def committed(self) -> tuple[Position, bytes] | None:
         """See `Store.committed`."""
-        value = self._db.get(_COMMITTED)
-        return None if value is None else (Position(int.from_bytes(value[:8], "big")), value[8:])
+        return read_committed(self._db)
 
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """See `Store.scan`."""
-        iterator = self._db.iter(ReadOptions())
-        iterator.seek(max(prefix, _FIRST))
-        while iterator.valid():
-            key = iterator.key()
-            if not key.startswith(prefix):
-                break
-            yield key, iterator.value()
-            iterator.next()
+        return scan(self._db, prefix)
 
     def close(self) -> None:
         """See `Store.close`. The lock is free once no iterator is left."""
         gc.collect()
-        self._db.close()
+        try:
+            self._db.close()
+        except Exception:  # it flushes first, and so fails once a write has; what was written stands in the write-ahead log
+            if not self._refused:
+                raise
+
+    def _opened(self) -> Rdict:
+        try:
+            return Rdict(str(self._path), _options(), access_type=AccessType.read_write())
+        except Exception as e:  # rocksdict raises bare exceptions
+            if (refusal := _system_error(e, self._path)) is not None:
+                raise refusal from e
+            raise StateError(
+                f"{self._path} cannot be opened as state of a sampler partition: {e}; if another process works on this partition, "
+                "stop it first; if the files are damaged, remove the folder, and the state is rebuilt from the log's start"
+            ) from e
+
+    def _open_again(self) -> None:
+        """Close and open, as a RocksDB that failed to write stays read-only otherwise; reads go on until there is room for that."""
+        written_ahead = 0
+        for path in self._path.glob("*.log"):
+            with suppress(OSError):
+                written_ahead += path.stat().st_size
+        # Opening writes what stands in the write-ahead log into a table.
+        if free_bytes(self._path) < written_ahead + _OPENING_BYTES:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self._path))
+        self.close()
+        self._db = self._opened()
+        self._refused = False
+
+
+def read_committed(db: Rdict) -> tuple[Position, bytes] | None:
+    """Return position and meta of the newest batch in an open RocksDB; None before the first."""
+    value = db.get(_COMMITTED)
+    return None if value is None else (Position(int.from_bytes(value[:8], "big")), value[8:])
+
+
+def scan(db: Rdict, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Yield keys and values of an open RocksDB that begin with the prefix, in the order of keys."""
+    iterator = db.iter(ReadOptions())
+    iterator.seek(max(prefix, _FIRST))
+    while iterator.valid():
+        key = iterator.key()
+        if not key.startswith(prefix):
+            break
+        yield key, iterator.value()
+        iterator.next()
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_write_buffer_size(_WRITE_BUFFER_BYTES)
+    options.set_compression_type(DBCompressionType.lz4())
+    options.set_keep_log_file_num(2)
+    options.set_max_background_jobs(2)
+    return options
+
+
+def _system_error(error: Exception, path: Path) -> OSError | None:
+    """Return what the system said, where RocksDB failed because of it."""
+    text = str(error)
+    code = next((c for c in _SYSTEM_ERRORS if os.strerror(c) in text), None)
+    return None if code is None else OSError(code, os.strerror(code), str(path))

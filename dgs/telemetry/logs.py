@@ -4,9 +4,12 @@ Everything above the core logs through `get`; the process's entry point calls `s
 standard library and come out in the same format. It never decides what is worth logging.
 """
 
+import json
 import logging
 import sys
 import time
+from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TextIO
 
 from dgs.core.errors import InputError
@@ -70,26 +73,65 @@ class LineFormatter(logging.Formatter):
         return time.gmtime(seconds)
 
 
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line, for machines: time (RFC 3339, UTC), level, logger, process, event, fields, exception.
+
+    `fields` and `exception` (a traceback) are there where the event has them. A value that is no JSON becomes its text.
+    """
+
+    def __init__(self, process: str) -> None:
+        super().__init__()
+        self._process = process
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the object."""
+        line: dict[str, object] = {
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "process": self._process,
+            "event": record.getMessage(),
+        }
+        if fields := getattr(record, _FIELDS, None):
+            line["fields"] = fields
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        # orjson refuses texts with halves of surrogate pairs and integers beyond 64 bits; a log line is never lost for that.
+        return json.dumps(line, default=str)
+
+
 def get(name: str) -> EventLogger:
     """Return the event logger of a module; pass `__name__`."""
     return EventLogger(name)
 
 
-def set_up(level: str, process: str, stream: TextIO | None = None) -> None:
+def set_up(level: str, process: str, form: str = "text", stream: TextIO | None = None) -> None:
     """Send everything from `level` on (one of LEVELS) to `stream` (stderr), as lines that name this process.
 
+    Args:
+        level: least severe one that is told.
+        process: its name.
+        form: one of FORMS.
+        stream: where to.
+
     Raises:
-        InputError: no such level.
+        InputError: no such level or form.
     """
     if level not in LEVELS:
         raise InputError(f"log level {level!r} is none of {', '.join(LEVELS)}")
+    if form not in FORMS:
+        raise InputError(f"log format {form!r} is none of {', '.join(FORMS)}")
     handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(LineFormatter(process))
+    handler.setFormatter(FORMS[form](process))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     for name in _NOISY:
         logging.getLogger(name).setLevel(logging.WARNING)
+
+
+FORMS: dict[str, Callable[[str], logging.Formatter]] = {"text": LineFormatter, "json": JsonFormatter}
+"""Formatters by the names of the setting `log_format`; they take the name of the process."""
 
 
 def _text(value: object) -> str:

@@ -43,14 +43,28 @@ class Samples(_message.Message):
     def __init__(self, query: _Optional[_Union[Query, _Mapping]] = ..., generation: _Optional[int] = ..., history: _Optional[str] = ..., graphs: _Optional[_Iterable[_Union[Graph, _Mapping]]] = ...) -> None: ...
 
 class Query(_message.Message):
-    __slots__ = ("id", "name", "ready")
+    __slots__ = ("id", "name", "ready", "nodes")
     ID_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     READY_FIELD_NUMBER: _ClassVar[int]
+    NODES_FIELD_NUMBER: _ClassVar[int]
     id: int
     name: str
     ready: bool
-    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., ready: _Optional[bool] = ...) -> None: ...
+    nodes: _containers.RepeatedCompositeFieldContainer[PlanNode]
+    def __init__(self, id: _Optional[int] = ..., name: _Optional[str] = ..., ready: _Optional[bool] = ..., nodes: _Optional[_Iterable[_Union[PlanNode, _Mapping]]] = ...) -> None: ...
+
+class PlanNode(_message.Message):
+    __slots__ = ("id", "type", "upstreams", "dst_types")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    UPSTREAMS_FIELD_NUMBER: _ClassVar[int]
+    DST_TYPES_FIELD_NUMBER: _ClassVar[int]
+    id: int
+    type: str
+    upstreams: _containers.RepeatedScalarFieldContainer[int]
+    dst_types: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, id: _Optional[int] = ..., type: _Optional[str] = ..., upstreams: _Optional[_Iterable[int]] = ..., dst_types: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Graph(_message.Message):
     __slots__ = ("seed_type", "seeds", "asked", "seed_rows", "positions", "watermark", "pending", "vertices", "edges")

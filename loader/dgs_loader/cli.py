@@ -16,9 +16,9 @@ from dgs_client.connection import DEFAULT_PORT, DEFAULT_SERVER, Connection
 
 from dgs.bus import open_bus
 from dgs.bus.base import RECORDS, Bus
-from dgs.bus.local import Fsync
 from dgs.coordinator.barriers import LOADERS_MAX
 from dgs.core.errors import DgsError, InputError
+from dgs_loader.back_pressure import BackPressure
 from dgs_loader.dead_letters import DeadLetterFile
 from dgs_loader.parser import Parser
 from dgs_loader.partitioning import BATCH_RECORDS, Partitioner
@@ -30,6 +30,8 @@ from dgs_loader.sender import Sender
 from dgs_loader.service import LoaderInit, Service
 
 DEAD_LETTERS_EXIT, INTERRUPTED_EXIT = 5, 130
+LAG_TIMEOUT_S = 5.0
+"""How long the service may take to say how far it is behind."""
 _STDIN = "-"
 
 
@@ -218,20 +220,30 @@ async def _load(
     connection: Connection,
 ) -> dict[int, int]:
     """Load the input, say what became of it, and return the positions behind it by partition."""
-    bus = _open_bus(init.bus, init.fsync)
+    bus = _open_bus(init)
     try:
         await bus.ensure(RECORDS, init.log_partitions)
-        sender = Sender(bus, partitioner, retry_timeout_s=retry_timeout_s)
         progress = Progress(sys.stderr, reader.total_bytes)
+
+        def tell(text: str) -> None:
+            progress.clear()
+            _say(f"dgs-loader: {text}")
+
+        lags = Connection(connection.server, retry_timeout_s=0, timeout_s=LAG_TIMEOUT_S)  # asked while the other may be in use
+        pressure = BackPressure(Service(lags).lag, waiting=progress.wait, tell=tell)
+        sender = Sender(bus, partitioner, back_pressure=pressure, retry_timeout_s=retry_timeout_s, tell=tell)
         try:
             await Pipeline(parser, service, sender, letters, progress, connection.close).load(reader)
         finally:
+            lags.close()
+            await pressure.close()
             progress.clear()
             seconds = max(progress.elapsed_s, 1e-3)
             where = f" in {letters.path}" if letters.count else ""
+            paused = f", {pressure.waited_s:.1f} s of it waiting for the service" if pressure.waited_s else ""
             _say(
                 f"{progress.lines} lines, {sender.records} records in {seconds:.1f} s"
-                f" ({sender.records / seconds:.0f} records/s), {letters.count} dead letters{where}"
+                f" ({sender.records / seconds:.0f} records/s), {letters.count} dead letters{where}{paused}"
             )
         return {int(partition): int(position) for partition, position in sender.positions.items()}
     finally:
@@ -252,8 +264,8 @@ def _keep_apart(letters: Path, pattern_file: Path, data_file: str) -> None:
             raise click.UsageError(f"--dead-letter: {letters} is the {what} itself, which would be lost; name another file")
 
 
-def _open_bus(url: str, fsync: Fsync) -> Bus:
-    parts = urlsplit(url)
+def _open_bus(init: LoaderInit) -> Bus:
+    parts = urlsplit(init.bus)
     if parts.scheme == "memory":
         raise DgsError("the service keeps its bus in its own memory, where no other process can write")
     if parts.scheme == "local" and not Path(unquote(parts.path)).is_dir():
@@ -262,7 +274,7 @@ def _open_bus(url: str, fsync: Fsync) -> Bus:
             " service, or give the service a bus that other hosts can reach"
         )
     try:
-        return open_bus(url, fsync=fsync)
+        return open_bus(init.bus, fsync=init.fsync, limits=init.limits)
     except InputError as e:
         raise DgsError(f"{e}; is the service newer than this loader?") from None
 

@@ -12,11 +12,9 @@ from typing import NamedTuple
 
 from dgs.core.errors import RecordError
 from dgs.core.layout import Layouts
-from dgs.core.schema import TIMESTAMP, WEIGHT, Attribute, ValueType
+from dgs.core.schema import DIM_MAX, TIMESTAMP, WEIGHT, Attribute, ValueType
 from dgs_loader.pattern import Pattern
 
-LIST_LENGTH_MAX = 1 << 16
-"""The largest dimension that a list attribute can have."""
 Value = int | float | bytes | list[int | float]
 
 _INTEGER = re.compile(rb" *([+-]?)0*([0-9]+) *")
@@ -132,8 +130,8 @@ def _parse_number(field: bytes, value_type: ValueType) -> int | float:
 def _parse_list(field: bytes, attribute: Attribute, dim: int | None, list_delimiter: bytes) -> list[int | float]:
     element_type = ValueType(attribute.value_type - 1)
     elements = field.split(list_delimiter)
-    if dim is None and len(elements) > LIST_LENGTH_MAX:
-        raise RecordError(f"{len(elements)} elements; a list has at most {LIST_LENGTH_MAX}")
+    if dim is None and len(elements) > DIM_MAX:
+        raise RecordError(f"{len(elements)} elements; a list has at most {DIM_MAX}")
     if dim is not None and len(elements) != dim:
         raise RecordError(f"{len(elements)} elements; the dimension is {dim}")
     values: list[int | float] = []

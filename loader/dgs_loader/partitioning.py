@@ -48,7 +48,10 @@ class Partitioner:
         self._batch_records = batch_records
 
     def entries(self, batch: RecordBatch, layouts: Layouts) -> dict[PartitionIndex, list[bytes]]:
-        """Return the encoded entries of a batch, in order, by log partition. `layouts` are those of the batch's payloads."""
+        """Return the encoded entries of a batch, in order, by log partition, each with the batch's `appended_ms`.
+
+        `layouts` are those of the batch's payloads.
+        """
         entries: dict[PartitionIndex, list[bytes]] = {}
         filling: dict[PartitionIndex, _Filling] = {}
         for group in batch.groups:
@@ -66,7 +69,7 @@ class Partitioner:
                     self._fill(filling.setdefault(partition, _Filling()), entries.setdefault(partition, []), own, layout, batch)
         for partition, rest in filling.items():
             if rest.records:
-                entries[partition].append(_encoded(rest))
+                entries[partition].append(_encoded(rest, batch.appended_ms))
         return entries
 
     def _fill(self, filling: _Filling, done: list[bytes], group: Records, layout: Layout, batch: RecordBatch) -> None:
@@ -75,7 +78,7 @@ class Partitioner:
         while at < count:
             room = min(self._batch_records - filling.records, (_ENTRY_BYTES_MAX - filling.bytes) // record_bytes)
             if room < 1 and filling.records:
-                done.append(_encoded(filling))
+                done.append(_encoded(filling, batch.appended_ms))
                 filling.groups, filling.strings, filling.records, filling.bytes = [], [], 0, 0
                 continue
             part = _take(group, slice(at, at + max(room, 1)))
@@ -109,5 +112,5 @@ def _move_strings(group: Records, layout: Layout, strings: Sequence[bytes], own:
             own += [strings[i - 1] for i in references]
 
 
-def _encoded(filling: _Filling) -> bytes:
-    return encode_records(RecordBatch(tuple(filling.groups), filling.strings))
+def _encoded(filling: _Filling, appended_ms: int) -> bytes:
+    return encode_records(RecordBatch(tuple(filling.groups), filling.strings, appended_ms))

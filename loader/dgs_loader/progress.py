@@ -41,6 +41,12 @@ class Progress:
             self._shown_s = self._clock()
             self._show(self._line(dead))
 
+    def wait(self, behind_bytes: int) -> None:
+        """Show that the load pauses, as the service is so many bytes behind."""
+        if self._terminal or self._clock() - self._shown_s >= self._period_s:
+            self._shown_s = self._clock()
+            self._show(f"{self.lines:,} lines, waiting: the service is {behind_bytes / (1 << 20):,.0f} MiB behind")
+
     def clear(self) -> None:
         """Take the line off a terminal, so that something else can be written."""
         if self._width:

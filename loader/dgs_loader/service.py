@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from dgs_client.connection import Connection
 
+from dgs.bus.limits import AppendLimits
 from dgs.bus.local import Fsync
 from dgs.coordinator.name import check_name
 from dgs.core.errors import ConflictError, DgsError, InputError, NotFoundError
@@ -29,6 +30,7 @@ class LoaderInit:
         layouts: the schema, and the dimensions confirmed so far.
         bus: URL of the bus.
         fsync: what an acknowledged append must survive, where the bus leaves that open: "never" or "batch".
+        limits: beyond which the bus is to refuse records, where it can tell.
         generation: of the deployment; part of every position.
         log_partitions: partitions of `record-batches`.
         router: the log partition of each data partition.
@@ -37,6 +39,7 @@ class LoaderInit:
     layouts: Layouts
     bus: str
     fsync: Fsync
+    limits: AppendLimits
     generation: int
     log_partitions: int
     router: tuple[int, ...]
@@ -50,6 +53,19 @@ class LoaderInit:
     def data_partitions(self) -> int:
         """Number of data partitions."""
         return len(self.router)
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How far the service is behind.
+
+    Attributes:
+        bytes: of each record partition, what answers do not reflect yet.
+        bytes_max: loaders are asked to pause beyond it; 0 for no limit.
+    """
+
+    bytes: tuple[int, ...]
+    bytes_max: int
 
 
 class Service:
@@ -75,6 +91,20 @@ class Service:
             ) from None
         self._schema = init.schema
         return init
+
+    def lag(self) -> Lag:
+        """Ask how far the service is behind.
+
+        Raises:
+            DgsError: the service does not tell, or does not know at present.
+        """
+        document = self._connection.get("/lag").json()
+        behind, most = document["lag_bytes"], document["lag_bytes_max"]
+        if behind is None:
+            raise DgsError("its bus does not answer")
+        if not isinstance(behind, list) or not all(type(n) is int for n in (*behind, most)):
+            raise DgsError(f"it answers {document!r}")
+        return Lag(tuple(behind), most)
 
     def confirm(self, dimension: Dimension) -> Layouts:
         """Propose the dimension of a list, and return the layouts with the dimensions that hold, in the service's order.
@@ -165,7 +195,8 @@ def _init(document: Mapping[str, Any]) -> LoaderInit:
     if fsync not in get_args(Fsync):
         raise ValueError(f"fsync is {fsync!r}")
     layouts = Layouts.from_json(schema, dims)
-    return LoaderInit(layouts, str(document["bus"]), fsync, int(document["generation"]), log_partitions, router)
+    limits = AppendLimits(int(document.get("log_bytes_max", 0)), int(document.get("disk_free_min_bytes", 0)))
+    return LoaderInit(layouts, str(document["bus"]), fsync, limits, int(document["generation"]), log_partitions, router)
 
 
 def _told(e: Exception) -> str:

@@ -25,6 +25,8 @@ from dgs.core.schema import Schema
 from dgs.core.strings import StringTable
 from dgs.core.types import Int32s, Int64s
 from dgs.gate import Application
+from dgs.telemetry.figures import ServingFigures
+from dgs.telemetry.telemetry import Telemetry
 from dgs.wire.samples_pb2 import Graph, Samples
 
 P, S = 4, 2
@@ -54,6 +56,10 @@ class FakePartition:
     moves: Wakeup = field(default_factory=Wakeup)
     pending: int = 0
     fails: Exception | None = None
+    told: ServingFigures = field(default_factory=lambda: ServingFigures(0))
+
+    def figures(self) -> ServingFigures:
+        return self.told
 
     @property
     def queries(self) -> OperatorSet:
@@ -74,13 +80,13 @@ class FakePartition:
         fanouts: tuple[int, ...] | None = None,
         scores: bool = False,
         before: bytes = b"",
-    ) -> tuple[memoryview, int]:
+    ) -> tuple[bytes | memoryview, int]:
         self.asked += seeds.tolist()
         self.wanted.append((fanouts, scores))
         if self.fails is not None:
             raise self.fails
         graph = Graph(seed_type="v", seeds=seeds.tobytes(), asked=asked.tobytes(), pending=self.pending)
-        return memoryview(before + Samples(graphs=[graph]).SerializeToString()), self.pending
+        return before + Samples(graphs=[graph]).SerializeToString(), self.pending
 
     def ego_graph(self, query: InstalledQuery, seed: int, fanouts: tuple[int, ...] | None = None) -> EgoGraph:
         self.asked.append(seed)
@@ -140,9 +146,29 @@ async def partitions(coordinator: Coordinator) -> list[FakePartition]:
     return [FakePartition(coordinator.layouts, coordinator) for _ in range(S)]
 
 
+@dataclass
+class HandClock:
+    """Clocks that stand still until they are turned: one that only grows, and the wall's."""
+
+    now: float = 1_700_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
 @pytest.fixture
-async def app(coordinator: Coordinator, partitions: list[FakePartition], settings: Settings) -> Application:
-    return make_app(coordinator, partitions, settings)
+def clock() -> HandClock:
+    return HandClock()
+
+
+@pytest.fixture
+async def telemetry(bus: MemoryBus, tmp_path: Path, clock: HandClock) -> Telemetry:
+    return Telemetry.of(bus, tmp_path / "reports", tmp_path / "dead-letters", clock=clock, wall_clock=clock)
+
+
+@pytest.fixture
+async def app(coordinator: Coordinator, partitions: list[FakePartition], settings: Settings, telemetry: Telemetry) -> Application:
+    return make_app(coordinator, partitions, settings, telemetry=telemetry)
 
 
 @pytest.fixture

@@ -1,16 +1,21 @@
 """Answers as protobuf: who gets them, how seeds are spread over graphs, and the reference's `/infer`."""
 
+from dataclasses import replace
+from typing import Any
+
 import httpx
 import numpy as np
 import pytest
 
 from dgs.api.dataplane import GRAPH_SEEDS
 from dgs.api.samples import accepts_protobuf
+from dgs.codec.messages import samples_begin
 from dgs.config import Settings
-from dgs.core.operators import InstalledQuery
+from dgs.coordinator.coordinator import Coordinator
+from dgs.core.operators import InstalledQuery, OperatorSet
 from dgs.core.partition import partition_of
 from dgs.wire.samples_pb2 import Samples
-from tests.api.conftest import FakePartition, ProblemCheck, S
+from tests.api.conftest import Document, FakePartition, ProblemCheck, S
 
 Client = httpx.AsyncClient
 BINARY = {"accept": "application/x-protobuf"}
@@ -52,6 +57,47 @@ async def test_one_seed(client: Client, installed: InstalledQuery, partitions: l
     assert np.frombuffer(graph.seeds, "<i8").tolist() == [-42]
     assert np.frombuffer(graph.asked, "<u4").tolist() == [0]
     assert partitions[partition_of(-42, S)].wanted == [((3,), True)]
+
+
+async def test_the_plan_comes_along(client: Client, installed: InstalledQuery) -> None:
+    samples = Samples.FromString((await client.get("/samples?vid=1", headers=BINARY)).content)
+    nodes = [(n.id, n.type, [*n.upstreams], [*n.dst_types]) for n in samples.query.nodes]
+    assert nodes == [(0, "user", [], []), (1, "user", [0], ["user"])]
+
+
+async def test_what_is_the_same_for_all_requests_is_written_once(
+    client: Client, coordinator: Coordinator, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[tuple[str, bool]] = []
+
+    def count(query: InstalledQuery, *args: Any, ready: bool, **more: Any) -> bytes:
+        written.append((query.name, ready))
+        return samples_begin(query, *args, ready=ready, **more)
+
+    async def asked(query: str) -> bool:
+        samples = Samples.FromString((await client.get(f"/samples?vid=1&query={query}", headers=BINARY)).content)
+        assert samples.query.name == query
+        return samples.query.ready
+
+    monkeypatch.setattr("dgs.api.dataplane.samples_begin", count)
+    for number, name in enumerate(("friends", "enemies")):
+        await coordinator.install(document(number, fanout=number + 1), name)
+    with monkeypatch.context() as patched:
+        patched.setattr(coordinator, "is_active", lambda query_id: query_id == 1)
+        assert [await asked(name) for name in ("friends", "enemies", "friends", "enemies")] == [False, True, False, True]
+        assert written == [("friends", False), ("enemies", True)]
+    assert [await asked(name) for name in ("friends", "enemies", "friends")] == [True, True, True]
+    assert written[2:] == [("friends", True)]
+
+
+async def test_another_query_under_a_used_id_has_a_plan_of_its_own(
+    client: Client, coordinator: Coordinator, installed: InstalledQuery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert (await client.get("/samples?vid=1", headers=BINARY)).status_code == 200
+    other = replace(installed, name="others")
+    monkeypatch.setattr(Coordinator, "operators", OperatorSet(coordinator.operators.operators, (other,)))
+    samples = Samples.FromString((await client.get("/samples?vid=1", headers=BINARY)).content)
+    assert samples.query.name == "others"
 
 
 async def test_many_seeds_are_spread_over_graphs_of_a_bounded_size(

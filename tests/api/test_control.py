@@ -14,6 +14,7 @@ from dgs.coordinator.coordinator import Coordinator
 from dgs.core.operators import InstalledQuery
 from dgs.core.partition import mix
 from dgs.gate import Application
+from dgs.telemetry.telemetry import Telemetry
 from tests.api.conftest import SCHEMA_TEXT, Document, FakePartition, P, ProblemCheck, S
 
 Client = httpx.AsyncClient
@@ -141,8 +142,10 @@ async def test_the_schema_is_verbatim(client: Client) -> None:
     assert response.headers["content-type"] == "application/json"
 
 
-async def test_the_schema_without_its_text(coordinator: Coordinator, partitions: list[FakePartition], settings: Settings) -> None:
-    app = make_app(coordinator, partitions, settings)
+async def test_the_schema_without_its_text(
+    coordinator: Coordinator, partitions: list[FakePartition], settings: Settings, telemetry: Telemetry
+) -> None:
+    app = make_app(coordinator, partitions, settings, telemetry=telemetry)
     async with Client(transport=httpx.ASGITransport(app), base_url="http://dgs") as client:
         assert (await client.get("/schema")).json() == orjson.loads(SCHEMA_TEXT)
 
@@ -152,7 +155,17 @@ async def test_the_cluster(client: Client, bus: MemoryBus, installed: InstalledQ
     partitions[1].positions, partitions[1].caught_up = [2, 3, 5, 5], False
     found = (await client.get("/cluster")).json()
     assert found["positions"] == [2, 1, 5, 5]
-    assert found["serving"][0] == {"partition": 0, "caught_up": True, "positions": [9, 1, 5, 5], "watermark": 77}
+    assert found["serving"][0] == {
+        "partition": 0,
+        "caught_up": True,
+        "positions": [9, 1, 5, 5],
+        "watermark": 77,
+        "lag_bytes": 0,
+        "rows_pending": 0,
+        "vertices": 0,
+        "state_bytes": 0,
+        "snapshot": None,
+    }
     assert [s["caught_up"] for s in found["serving"]] == [True, False]
     assert found["queries"] == [{"id": 0, "name": "friends", "ready": True}]
     assert (found["generation"], found["partitions"], found["serving_partitions"], found["log_id"]) == (1, P, S, "log")
@@ -192,7 +205,8 @@ async def test_health(client: Client, coordinator: Coordinator, partitions: list
     partitions[1].caught_up = True
     response = await client.get("/readyz")
     assert response.status_code == 200
-    assert response.json() == {"ready": True, "checks": {"queries": "ok", "serving-0": "ok", "serving-1": "ok"}}
+    checks = {"queries": "ok", "serving-0": "ok", "serving-1": "ok", "storage": "ok"}
+    assert response.json() == {"ready": True, "degraded": False, "checks": checks}
 
 
 @pytest.mark.parametrize("path", ["/livez", "/readyz"])
@@ -246,6 +260,8 @@ async def test_everything_is_documented(client: Client) -> None:
         "POST /dimensions",
         "GET /schema",
         "GET /cluster",
+        "GET /lag",
+        "GET /metrics",
         "GET /livez",
         "GET /readyz",
         "POST /admin/init",
@@ -277,6 +293,8 @@ ERROR, JSON, TEXT = "application/problem+json", "application/json", "text/plain"
         ("POST /dimensions", {200: JSON, 413: ERROR, 422: ERROR, 503: ERROR}),
         ("GET /schema", {200: JSON, 503: ERROR}),
         ("GET /cluster", {200: JSON, 503: ERROR}),
+        ("GET /lag", {200: JSON, 503: ERROR}),
+        ("GET /metrics", {200: TEXT, 503: ERROR}),
         ("POST /admin/init", {200: TEXT, 400: TEXT, 409: TEXT, 413: TEXT, 503: TEXT}),
         ("POST /admin/barrier/set", {200: TEXT, 400: TEXT, 413: TEXT, 503: TEXT}),
         ("POST /admin/checkpoint", {501: TEXT, 503: TEXT}),

@@ -104,8 +104,24 @@ class World:
         return read_query(dict(self.document), self.schema)
 
     @property
+    def nodes(self) -> list[pb.PlanNode]:
+        """The nodes of the plan as a service writes them."""
+        name, plan = {t.id: t.name for t in self.schema.vertex_types.values()}, self.query_plan
+        return [
+            pb.PlanNode(id=n.id, type=name[n.vtype], upstreams=n.upstreams, dst_types=[name[t] for t in n.dst_types])
+            for n in (plan.source, *plan.nodes)
+        ]
+
+    @property
+    def head(self) -> Head:
+        """HEAD, and the plan as a client reads it."""
+        return read_message(samples(nodes=self.nodes))[0]
+
+    @property
     def plan(self) -> Plan:
-        return Plan.of(self.document, json.dumps(SCHEMA))
+        found = self.head.plan
+        assert found is not None, "it was written"
+        return found
 
     def graph(
         self, seeds: Sequence[int], asked: Iterable[int] | None = None, *, positions: Sequence[int] = (5, 6), pending: int = 0
@@ -225,9 +241,9 @@ def column(name: str, values: Sequence[Any]) -> pb.Column:
     return made
 
 
-def samples(*graphs: pb.Graph, history: str = "full") -> bytes:
-    """Return an answer."""
-    query = pb.Query(id=HEAD.query.id, name=HEAD.query.name, ready=True)
+def samples(*graphs: pb.Graph, nodes: Sequence[pb.PlanNode] = (), history: str = "full") -> bytes:
+    """Return an answer, without nodes that of an older service."""
+    query = pb.Query(id=HEAD.query.id, name=HEAD.query.name, ready=True, nodes=nodes)
     return pb.Samples(query=query, generation=1, history=history, graphs=graphs).SerializeToString()
 
 

@@ -3,7 +3,6 @@
 import json
 import threading
 from collections.abc import Iterable
-from copy import deepcopy
 from pathlib import Path
 from typing import Any, SupportsIndex
 
@@ -18,7 +17,6 @@ from dgs_client import (
     InputError,
     NotFoundError,
     NotReadyError,
-    PlanError,
     PositionToken,
     Query,
     TooLargeError,
@@ -34,16 +32,12 @@ class Service:
 
     def __init__(self, world: World) -> None:
         self.world = world
-        self.document: dict[str, Any] = deepcopy(dict(world.document))
 
     def __call__(self, asked: Asked) -> Answer:
-        if asked.path == "/schema":
-            return as_json(SCHEMA)
-        if asked.path == "/queries/7":
-            return as_json({"id": 7, "name": "dag", "ready": True, "document": self.document})
         vids = [int(asked.parameters["vid"])] if asked.method == "GET" else asked.json()["vids"]
         halves = [list(range(k, len(vids), 2)) for k in (0, 1)]
-        return as_message(samples(*(self.world.graph([vids[i] for i in half], half) for half in halves if half)))
+        graphs = [self.world.graph([vids[i] for i in half], half) for half in halves if half]
+        return as_message(samples(*graphs, nodes=self.world.nodes))
 
 
 @pytest.fixture
@@ -92,7 +86,7 @@ def test_many_seeds(client: Client, stand_in: StandIn, service: Service) -> None
     }  # fmt: skip
     for vid, ego in zip(vids, batch, strict=True):
         assert ego.to_dict() == client.samples(vid).to_dict()
-    assert [a.path for a in stand_in.asked].count("/queries/7") == 1, "a plan is asked for once"
+    assert {a.path for a in stand_in.asked} == {"/samples"}, "an answer is all that it takes"
 
 
 def test_seeds_may_come_as_anything_that_gives_integers(client: Client, stand_in: StandIn, service: Service) -> None:
@@ -121,18 +115,6 @@ def test_more_seeds_than_one_request_takes(stand_in: StandIn, service: Service) 
 def test_no_seeds_are_one_request(client: Client, stand_in: StandIn, service: Service) -> None:
     assert len(client.samples_many([])) == 0
     assert len(stand_in.asked) == 1
-
-
-def test_a_plan_that_no_longer_fits_is_asked_for_again(client: Client, stand_in: StandIn, service: Service) -> None:
-    other = deepcopy(QUERY)
-    other["query_plan"]["plan_nodes"].pop(6)
-    other["query_plan"]["plan_nodes"][4]["links"] = []
-    service.document = other
-    batch = client.samples_many([5, -1, 3])
-    with pytest.raises(DgsError, match="is not of query 'dag'"):
-        batch[0]
-    service.document = dict(QUERY)
-    assert batch[0].to_dict() == client.samples(5).to_dict()
 
 
 def test_answers_that_no_service_gives(client: Client, stand_in: StandIn) -> None:
@@ -244,14 +226,6 @@ def test_queries_are_shown(client: Client, stand_in: StandIn) -> None:
     stand_in.answer = lambda asked: as_json(answers[asked.target])
     assert client.queries() == [Query(7, "dag/7", True)]
     assert client.query("dag/7").document == QUERY
-
-
-def test_a_query_of_a_newer_service_does_not_hide_what_needs_no_plan(client: Client, stand_in: StandIn, service: Service) -> None:
-    service.document["query_plan"]["plan_nodes"][6] = QUERY["query_plan"]["plan_nodes"][6] | {"kind": "RANDOM_WALK"}
-    batch = client.samples_many([5, -1, 3])
-    with pytest.raises(PlanError, match="RANDOM_WALK"):
-        batch[0]
-    assert batch.dense(["clicked"], [2])[1].shape == (3, 2)
 
 
 # Barriers and positions ----------------------------------------------------------------------------------------------------------

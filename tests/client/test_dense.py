@@ -16,7 +16,7 @@ SEEDS = [5, -1, 3, 5, 77, 0]
 def batch_of(world: World, *parts: list[int]) -> EgoGraphs:
     """Return a batch of SEEDS whose places in the request are spread over graphs so."""
     graphs = [world.graph([SEEDS[i] for i in part], part) for part in parts]
-    return EgoGraphs(HEAD, read(*graphs), lambda *_: world.plan)
+    return EgoGraphs(world.head, read(*graphs))
 
 
 def neighbours(answer: dict[str, Any], steps: list[tuple[int, str]], sources: list[int]) -> list[list[tuple[int, Any, int]]]:

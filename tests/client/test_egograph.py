@@ -4,9 +4,9 @@ import json
 
 import numpy as np
 import pytest
-from dgs_client import EgoGraph, EgoGraphs, InputError, PositionToken
+from dgs_client import DgsError, EgoGraph, EgoGraphs, InputError, PositionToken
 
-from tests.client.making import CHAIN, HEAD, QUERY, World, random_world, read
+from tests.client.making import CHAIN, HEAD, QUERY, World, random_world, read, samples
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def test_a_seed_that_the_plan_does_not_look_for() -> None:
 
 def test_a_batch_is_a_sequence() -> None:
     world = random_world(1, CHAIN)
-    batch = EgoGraphs(HEAD, read(world.graph([7, 3], [2, 0], pending=1), world.graph([-1], [1], pending=4)), lambda *_: world.plan)
+    batch = EgoGraphs(world.head, read(world.graph([7, 3], [2, 0], pending=1), world.graph([-1], [1], pending=4)))
     assert [e.seed for e in batch] == [3, -1, 7] == batch.seeds.tolist()
     assert (batch[-1].seed, [e.seed for e in batch[1:]], len(batch), batch.pending) == (7, [-1, 7], 3, 5)
     assert batch[1].pending == 4
@@ -81,13 +81,14 @@ def test_a_batch_is_a_sequence() -> None:
     assert repr(batch) == "<EgoGraphs of 3 seeds in 2 graphs, query 'dag'>"
 
 
-def test_without_a_plan_seeds_that_share_a_graph_stay_together() -> None:
+def test_in_an_answer_of_an_older_service_seeds_that_share_a_graph_stay_together() -> None:
     world = random_world(1, CHAIN)
-    batch = EgoGraphs(HEAD, read(world.graph([7, 3], [2, 0]), world.graph([-1], [1])))
-    assert batch[1].seed == -1
-    with pytest.raises(InputError, match="share a graph"):
+    batch = EgoGraphs.read(samples(world.graph([7, 3], [2, 0]), world.graph([-1], [1])))
+    assert batch[1].to_dict() == EgoGraphs.read(samples(world.graph([-1])))[0].to_dict()
+    with pytest.raises(DgsError, match=r"seed 3 shares a graph with others, .* the service is older than this client; upgrade it"):
         batch[0]
     assert batch.merged().seeds.tolist() == [3, -1, 7]
+    assert batch.dense(fanouts=[2, 2])[0].ids.tolist() == [3, -1, 7]
 
 
 def test_no_seeds() -> None:

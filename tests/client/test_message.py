@@ -14,7 +14,7 @@ from dgs.wire import samples_pb2 as pb
 from tests.client.making import DIM, SCHEMA, World, column, packed, random_world, samples
 
 SEEDS = [5, -1, 3]
-NESTED = {"query", "graphs", "vertices", "edges", "columns"}
+NESTED = {"query", "nodes", "graphs", "vertices", "edges", "columns"}
 
 
 def world() -> World:
@@ -23,7 +23,12 @@ def world() -> World:
 
 def plain(data: bytes) -> list[dict[str, Any]]:
     """Return everything that the client reads in an answer."""
-    return [ego.to_dict() for ego in EgoGraphs.read(data, lambda *_: world().plan)]
+    return [ego.to_dict() for ego in EgoGraphs.read(data)]
+
+
+def answer(*graphs: pb.Graph) -> bytes:
+    """Return an answer of the world."""
+    return samples(*graphs, nodes=world().nodes)
 
 
 def messages_in(message: Any) -> Iterator[Any]:
@@ -93,7 +98,7 @@ def test_an_array_of_another_length_is_noticed(field: str) -> None:
     graph = world().graph(SEEDS)
     cut(field)(graph)
     with pytest.raises(CodecError, match="damaged"):
-        plain(samples(graph))
+        plain(answer(graph))
 
 
 def lose_seed_type(graph: pb.Graph) -> None:
@@ -109,13 +114,53 @@ def test_types_that_are_not_there_are_noticed(change: Callable[[pb.Graph], None]
     graph = world().graph(SEEDS)
     change(graph)
     with pytest.raises(CodecError, match="damaged"):
-        plain(samples(graph))
+        plain(answer(graph))
 
 
 @pytest.mark.parametrize("asked", [[0, 1, 3], [0, 1, 1]])
 def test_seeds_that_are_not_there_are_noticed(asked: list[int]) -> None:
     with pytest.raises(CodecError, match=r"lacks seeds|has no seed number 3"):
         EgoGraphs.read(samples(world().graph(SEEDS, asked)))
+
+
+def lose_source(nodes: list[pb.PlanNode]) -> None:
+    del nodes[0]
+
+
+def lose_node(nodes: list[pb.PlanNode]) -> None:
+    del nodes[3]
+
+
+def lose_upstreams(nodes: list[pb.PlanNode]) -> None:
+    nodes[-1].ClearField("upstreams")
+
+
+def lose_end(nodes: list[pb.PlanNode]) -> None:
+    nodes[-1].ClearField("dst_types")
+
+
+def swap(nodes: list[pb.PlanNode]) -> None:
+    nodes.append(nodes.pop(3))
+
+
+def take_another_type(nodes: list[pb.PlanNode]) -> None:
+    next(n for n in nodes if n.upstreams and not n.dst_types).type = "nobody"
+
+
+def begin_elsewhere(nodes: list[pb.PlanNode]) -> None:
+    nodes[0].type = "item"
+
+
+@pytest.mark.parametrize(
+    "change", [lose_source, lose_node, lose_upstreams, lose_end, swap, take_another_type, begin_elsewhere], ids=lambda c: c.__name__
+)
+def test_a_plan_that_a_graph_is_not_of_is_noticed(change: Callable[[list[pb.PlanNode]], None]) -> None:
+    nodes = world().nodes
+    change(nodes)
+    batch = EgoGraphs.read(samples(world().graph(SEEDS), nodes=nodes))
+    with pytest.raises(CodecError, match="not of the plan that came with it"):
+        batch[0]
+    assert batch.merged().seeds.tolist() == SEEDS, "what needs no plan is there"
 
 
 def test_something_else_is_noticed() -> None:
@@ -127,7 +172,7 @@ def test_something_else_is_noticed() -> None:
 
 
 def test_unknown_fields_are_skipped_wherever_they_stand() -> None:
-    data = samples(world().graph(SEEDS))
+    data = answer(world().graph(SEEDS))
     changed = pb.Samples.FromString(data)
     unknown = [b"\xc2\x3e\x03new", b"\xc8\x3e\x07", b"\xcd\x3e\x01\x02\x03\x04", b"\xd1\x3e" + bytes(8)]
     count = 0
@@ -142,19 +187,19 @@ def test_unknown_fields_are_skipped_wherever_they_stand() -> None:
 
 def test_columns_of_unknown_types_are_left_out() -> None:
     graph = world().graph(SEEDS)
-    want = plain(samples(graph))
+    want = plain(answer(graph))
     elements: list[Any] = [*graph.vertices, *graph.edges]
     for element in elements:
         for code in (0, 10, 99):
             strange = element.columns.add(name="strange", length=1, values=b"whatever")
             strange.MergeFromString(b"\x10" + bytes([code]))
-    assert plain(samples(graph)) == want
+    assert plain(answer(graph)) == want
 
 
 def test_messages_that_stand_one_after_the_other_are_one() -> None:
     one, other = (world().graph([SEEDS[i] for i in part], part) for part in ([2, 0], [1]))
-    assert plain(samples(one) + samples(other)) == plain(samples(one, other))
-    assert [ego["seed"]["id"] for ego in plain(samples(other) + samples(one))] == SEEDS
+    assert plain(answer(one) + answer(other)) == plain(answer(one, other))
+    assert [ego["seed"]["id"] for ego in plain(answer(other) + answer(one))] == SEEDS
 
 
 def descriptor() -> descriptor_pb2.FileDescriptorProto:
@@ -181,7 +226,7 @@ def test_an_older_reader_loses_only_what_it_does_not_know(message: str, field: s
     if of_field.HasField("oneof_index") and of_field.proto3_optional:
         del described.oneof_decl[of_field.oneof_index]
     described.field.remove(of_field)
-    data = samples(world().graph(SEEDS, pending=3))
+    data = answer(world().graph(SEEDS, pending=3))
     older, want = samples_class(file).FromString(data), pb.Samples.FromString(data)
     for one in messages_in(want):
         if type(one).DESCRIPTOR.name == message:
@@ -189,6 +234,18 @@ def test_an_older_reader_loses_only_what_it_does_not_know(message: str, field: s
     assert pb.Samples.FromString(older.SerializeToString()) == pb.Samples.FromString(data), "what it does not know it keeps"
     older.DiscardUnknownFields()
     assert pb.Samples.FromString(older.SerializeToString()) == want
+
+
+def test_an_older_reader_that_knows_no_nodes_reads_the_rest() -> None:
+    file = descriptor()
+    file.message_type.remove(next(m for m in file.message_type if m.name == "PlanNode"))
+    query = next(m for m in file.message_type if m.name == "Query")
+    query.field.remove(next(f for f in query.field if f.name == "nodes"))
+    older = samples_class(file).FromString(answer(world().graph(SEEDS)))
+    assert not hasattr(older.query, "nodes")
+    assert EgoGraphs.read(older.SerializeToString())[0].seed == SEEDS[0], "it hands on what it does not know"
+    older.DiscardUnknownFields()
+    assert older.SerializeToString() == samples(world().graph(SEEDS))
 
 
 def test_an_older_reader_sees_the_number_of_a_value_type_that_it_does_not_know() -> None:
@@ -209,7 +266,7 @@ def test_a_newer_writer_is_read() -> None:
     for described in list(file.message_type)[:-1]:
         described.field.add(name="note", number=40, type="TYPE_MESSAGE", type_name=".dgs.v1.Note", label="LABEL_REPEATED")
         described.field.add(name="weight", number=41, type="TYPE_DOUBLE", label="LABEL_OPTIONAL")
-    data = samples(world().graph(SEEDS))
+    data = answer(world().graph(SEEDS))
     newer = samples_class(file).FromString(data)
     for message in messages_in(newer):
         message.note.add(text="new")

@@ -35,6 +35,7 @@ def _records() -> RecordBatch:
             EdgeRecords(3, 1, 1, np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.int64), _payload(0, 1)),
         ),
         [b"", b"text", "käse".encode()],
+        1_700_000_000_123,
     )
 
 
@@ -74,7 +75,7 @@ ENTRIES: dict[str, LogEntry] = {
     "control-install": ControlItem(2, "install", {"id": 0, "name": "käse", "plan": {"query_plan": {"plan_nodes": []}}}),
     "control-barrier": ControlItem(MOST, "barrier", {"id": 7, "rounds": 65535}),
     "requests": _requests(),
-    "blocks": BlockPack(1, 3, 1 << 40, _blocks(), Note(1 << 50, (1 << 40) - 1, -9)),
+    "blocks": BlockPack(1, 3, 1 << 40, _blocks(), Note(1 << 50, (1 << 40) - 1, -9, 1 << 49, 1_700_000_000_456)),
     "note": BlockPack(1, 0, 1, note=Note(12, 0, None)),
     "blocks-without-note": BlockPack(2, 1, 5, _blocks().take(np.array([0, 2]))),
 }

@@ -13,6 +13,7 @@ from dgs.codec.entries import (
     GROUP,
     BlockPack,
     RequestPack,
+    appended_ms_of,
     control_json,
     decode_entry,
     encode_control,
@@ -73,10 +74,21 @@ def groups(draw: st.DrawFn) -> EdgeRecords | VertexRecords:
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.lists(groups(), max_size=4), st.lists(st.binary(max_size=9), max_size=3))
-def test_record_batches_come_out_as_they_went_in(batch: list[EdgeRecords | VertexRecords], strings: list[bytes]) -> None:
-    entry = RecordBatch(tuple(batch), strings)
+@given(st.lists(groups(), max_size=4), st.lists(st.binary(max_size=9), max_size=3), st.integers(0, (1 << 63) - 1))
+def test_record_batches_come_out_as_they_went_in(
+    batch: list[EdgeRecords | VertexRecords], strings: list[bytes], appended_ms: int
+) -> None:
+    entry = RecordBatch(tuple(batch), strings, appended_ms)
     assert same(decode_entry(encode_records(entry)), entry)
+    assert appended_ms_of(encode_records(entry)) == appended_ms
+
+
+@pytest.mark.parametrize("name", list(ENTRIES))
+def test_the_time_of_an_entry_is_told_without_reading_the_rest(name: str) -> None:
+    entry = ENTRIES[name]
+    assert appended_ms_of(encode(entry)) == (entry.appended_ms if isinstance(entry, RecordBatch) else 0)
+    with pytest.raises(CodecError):
+        appended_ms_of(encode(entry)[:-1])
 
 
 REQUESTS = st.lists(
@@ -158,19 +170,21 @@ def lying(name: str, section: int, dtype: Any, field: str, row: int, value: int)
 
 
 HEAD = np.dtype([("generation", "<u4"), ("sender", "<u4"), ("first", "<u8")])
-NOTE = np.dtype([*HEAD.descr, ("position", "<u8"), ("number", "<u8"), ("watermark", "<i8"), ("flags", "V8")])
+NOTE = np.dtype([*HEAD.descr, ("position", "<u8"), ("number", "<u8"), ("watermark", "<i8"), ("oldest", "<u8"), ("appended_ms", "<u8"), ("flags", "V8")])
+TIME = np.dtype([("appended_ms", "<u8")])
 LIES: list[tuple[Any, ...]] = [
-    *(("records", 0, GROUP, "edge", 0, x) for x in (0, 2, 1 << 31)),
-    ("records", 0, GROUP, "edge", 1, 1),
-    *(("records", 0, GROUP, "count", 0, x) for x in (0, 1, 3, (1 << 32) - 1)),
-    *(("records", 0, GROUP, "width", 1, x) for x in (0, 12, 14, (1 << 32) - 1)),
-    ("records", 0, GROUP, "width", 2, 0),
+    ("records", 0, TIME, "appended_ms", 0, 1 << 63),
+    *(("records", 1, GROUP, "edge", 0, x) for x in (0, 2, 1 << 31)),
+    ("records", 1, GROUP, "edge", 1, 1),
+    *(("records", 1, GROUP, "count", 0, x) for x in (0, 1, 3, (1 << 32) - 1)),
+    *(("records", 1, GROUP, "width", 1, x) for x in (0, 12, 14, (1 << 32) - 1)),
+    ("records", 1, GROUP, "width", 2, 0),
     *(("requests", 0, HEAD, "first", 0, x) for x in (0, 1 << 63, (1 << 64) - 1)),
     *(("requests", 1, REQUEST, "kind", 1, x) for x in (0, 4, (1 << 32) - 1)),
     *(("requests", 1, REQUEST, "count", 2, x) for x in (1, 0, -1, 65536, (1 << 63) - 1)),
     *(("requests", 1, REQUEST, "operator", 2, x) for x in (0, -1, 4)),
     *(("blocks", 0, NOTE, "first", 0, x) for x in (0, 1 << 63)),
-    *(("blocks", 0, NOTE, name, 0, 1 << 63) for name in ("position", "number")),
+    *(("blocks", 0, NOTE, name, 0, 1 << 63) for name in ("position", "number", "oldest", "appended_ms")),
     *(("blocks", 1, BLOCK, "kind", 0, x) for x in (0, 5, 255, MARK, CONTROL, WHOLE)),
     ("blocks", 1, BLOCK, "kind", 3, DELTA + 4),
     ("blocks", 1, BLOCK, "kind", 4, DELTA),

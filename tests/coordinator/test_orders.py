@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from dgs.bus.limits import NO_LIMITS
 from dgs.bus.memory import MemoryBus
 from dgs.coordinator import coordinator as module
 from dgs.coordinator.loader_info import loader_info
@@ -105,6 +106,8 @@ async def test_loaders_wait_until_they_are_accepted(start: Start, document: Docu
         "schema": SCHEMA,
         "bus": "memory://",
         "fsync": "never",
+        "log_bytes_max": 0,
+        "disk_free_min_bytes": 0,
         "generation": 1,
         "partitions": P,
         "dimensions": [],
@@ -126,7 +129,7 @@ async def test_the_first_dimension_wins(start: Start, bus: MemoryBus, written: W
     assert await c.propose_dimension("vertex", 0, 2, 8) == [first]
     assert await c.propose_dimension("vertex", 0, 2, 9) == [first]
     assert await c.propose_dimension("edge", 2, 2, 3) == [first, second]
-    assert loader_info(c.deployment, c.layouts, bus_url="", fsync="never")["dimensions"] == [first, second]
+    assert loader_info(c.deployment, c.layouts, bus_url="", fsync="never", limits=NO_LIMITS)["dimensions"] == [first, second]
     assert (await start()).layouts.to_json() == [first, second]
     for items in await written(bus):
         assert [(i.kind, i.body) for i in items] == [(DIMENSION, first), (DIMENSION, second)]

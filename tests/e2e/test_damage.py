@@ -92,6 +92,10 @@ def test_a_corrupt_sample_entry_is_passed_over_and_kept_and_the_stream_goes_on(n
     append(service, SAMPLES, 1, [b"garbage", bytes(64)])
     until("both are kept", lambda: len(letters(path)) == 2)
     assert [base64.b64decode(str(k["data"])) for k in letters(path)] == [b"garbage", bytes(64)]
+    # A start that reads them again keeps them no second time.
+    service.kill_all()
+    service.start()
+    assert len(letters(path)) == 2
     assert service.load(graph.pattern_file, graph.data_file, "--barrier", "b").code == 0
     service.wait("b")
     assert not wrong(service, graph, graph.oracle(), graph.seeds())

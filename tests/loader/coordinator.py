@@ -19,6 +19,8 @@ class FakeCoordinator:
     Attributes:
         more: what the init info holds besides.
         dimensions: those confirmed so far.
+        lag: what `/lag` answers; None answers 404, as a service that is older does.
+        lags: answers before that one, each given once.
         other_loader: dimension that another loader "proposed first", by (kind, type, attribute).
         state: barriers, by the coordinator's own rules.
         refused: names of barriers that others set at the moment at which they are posted.
@@ -32,6 +34,8 @@ class FakeCoordinator:
         self.router = list(range(partitions))
         self.more: dict[str, Any] = {}
         self.dimensions: list[dict[str, Any]] = []
+        self.lag: dict[str, Any] | None = {"lag_bytes": [0] * partitions, "lag_bytes_max": 64 << 20}
+        self.lags: list[dict[str, Any]] = []
         self.other_loader: dict[tuple[str, int, int], int] = {}
         self.state = State()
         self.refused: set[str] = set()
@@ -109,6 +113,8 @@ class FakeCoordinator:
         match method, parts.path:
             case "GET", "/admin/init-info/dataloader":
                 return 200, "application/json", json.dumps(self.init())
+            case "GET", "/lag" if self.lag is not None:
+                return 200, "application/json", json.dumps(self.lags.pop(0) if self.lags else self.lag)
             case "POST", "/dimensions":
                 return 200, "application/json", json.dumps({"dimensions": self._confirm(json.loads(body))})
             case "GET", barrier if barrier.startswith("/barriers/"):

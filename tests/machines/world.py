@@ -1,9 +1,9 @@
 """Sampler and serving machines on logs that are lists: a world whose every step is chosen by a seeded random generator.
 
 Steps: an entry comes in; a machine applies one entry; a channel sends some of what is waiting, packed as it happens; a sampler cuts
-a commit; a commit whose emissions were sent becomes durable; a machine crashes; an append fails while a later one goes out. What is
-written goes through the codec. At the end
-everything is compared with the oracle.
+a commit; a commit whose emissions were sent becomes durable; a serving machine begins a snapshot, which is written piece by piece
+between other steps, and counts once what was emitted is sent; a machine crashes, and goes on from what is durable; an append fails
+while a later one goes out. What is written goes through the codec. At the end everything is compared with the oracle.
 """
 
 import random
@@ -44,6 +44,7 @@ from dgs.wire.samples_pb2 import Samples
 from tests.machines import graph
 from tests.machines.graph import Raw
 from tests.machines.message import expected_of
+from tests.machines.snapshots import Snapshots
 
 SEEDS = range(-3, 5)
 FAILURES_MOST, CRASHES_MOST = 4, 8
@@ -85,6 +86,7 @@ class World:
         self.barriers: dict[int, tuple[int, int]] = {}
         self.controls = 0
         self.samplers = [self._sampler(p, MemoryStore()) for p in range(partitions)]
+        self.snapshots = [Snapshots(self.deployment, PartitionIndex(s)) for s in range(serving_partitions)]
         self.servings = [self._serving(s) for s in range(serving_partitions)]
         self.layouts = Layouts(graph.SCHEMA)
         self.control(INSTALL, {"id": 0, "name": "q", "plan": plan})
@@ -97,8 +99,8 @@ class World:
         return Sampler(machine, store, [deque() for _ in range(channels)], list(machine.state.sent))
 
     def _serving(self, s: int) -> Serving:
-        machine = ServingMachine(self.deployment, PartitionIndex(s))
-        return Serving(machine, [deque() for _ in range(self.deployment.partitions)])
+        machine, position, rounds = self.snapshots[s].start()
+        return Serving(machine, [deque() for _ in range(self.deployment.partitions)], position, rounds)
 
     # Input ------------------------------------------------------------------------------------------------------------------
 
@@ -145,6 +147,10 @@ class World:
             if serving.position < len(self.samples[s]):
                 found.append((self.step_serving, s))
             found += [(self.send_requests, (s, p)) for p, queue in enumerate(serving.waiting) if queue]
+            if self.snapshots[s].may_begin(serving.position):
+                found.append((self.begin_snapshot, s))
+            if self.snapshots[s].may_write([queue[0][0] if queue else None for queue in serving.waiting]):
+                found.append((self.write_snapshot, s))
         if crashes and found and self.crashes < CRASHES_MOST and self.random.random() < 0.05:
             self.crashes += 1
             if self.random.random() < 0.7:
@@ -217,8 +223,17 @@ class World:
         self.samplers[p] = self._sampler(p, self.samplers[p].store)
 
     def crash_serving(self, s: int) -> None:
-        """Lose everything; the log is replayed."""
+        """Lose all but the snapshot that is durable; the log is replayed from there."""
         self.servings[s] = self._serving(s)
+
+    def begin_snapshot(self, s: int) -> None:
+        """Make the cut of a snapshot."""
+        serving = self.servings[s]
+        self.snapshots[s].begin(serving.machine, serving.position, serving.rounds)
+
+    def write_snapshot(self, s: int) -> None:
+        """Write the next piece of a snapshot, or let it count."""
+        self.snapshots[s].write()
 
     def step_serving(self, s: int) -> None:
         """Apply one entry."""

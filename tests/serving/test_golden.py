@@ -42,7 +42,7 @@ def golden() -> dict[str, bytes]:
     query = state.catalog.operators.query(0)
     assert query is not None
     lookup = Lookup(state)
-    begin = samples_begin(query.id, query.name, 1, True)
+    begin = samples_begin(query, state.catalog.layouts.schema, generation=1, ready=True)
     files = {}
     for name, seeds in (("one", SEEDS[:1]), ("many", SEEDS)):
         asked = np.arange(len(seeds), dtype=np.int32)

@@ -1,31 +1,27 @@
 """The ego-graphs of many seeds, as one request gives them: one by one, merged into one graph, or as dense arrays."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import TypeAlias, overload
+from typing import overload
 
 import numpy as np
 
-from dgs.core.errors import CodecError, InputError
+from dgs.core.errors import CodecError, DgsError, InputError
 from dgs.core.types import Int64s
 from dgs_client.dense import Hop, Padding, Step, dense
 from dgs_client.egograph import EgoGraph
 from dgs_client.graph import Graph
 from dgs_client.merge import merged
 from dgs_client.message import Head, read_message
-from dgs_client.plan import Plan
 from dgs_client.query import Query
 from dgs_client.walk import graph_of_seed
-
-PlanOf: TypeAlias = Callable[[Head, Graph], Plan]
-"""Who knows the plan of the query that a graph answers."""
 
 
 class EgoGraphs(Sequence[EgoGraph]):
     """The ego-graphs of a request, in the order of its seeds.
 
     The service merges seeds of one serving partition into one graph. `dense` and `merged` take these as they are; the ego-graph of
-    one seed is found, when it is asked for, by a walk over the query's plan, for which a client asks the service once per query.
+    one seed is found, when it is asked for, by a walk over the query's plan, which comes with the answer.
 
     Attributes:
         graphs: as they came, each of one instant of one serving partition.
@@ -34,13 +30,12 @@ class EgoGraphs(Sequence[EgoGraph]):
         history: "full", or "off" where samplers keep no history.
     """
 
-    def __init__(self, head: Head, graphs: Sequence[Graph], plan_of: PlanOf | None = None) -> None:
+    def __init__(self, head: Head, graphs: Sequence[Graph]) -> None:
         self.graphs = tuple(graphs)
         self.query: Query = head.query
         self.generation = head.generation
         self.history = head.history
         self._head = head
-        self._plan_of = plan_of
         count = sum(len(g.seeds) for g in self.graphs)
         # By place in the request, the graph that a seed is in, and its place there.
         self._graph, self._place = np.full(count, -1), np.zeros(count, np.int64)
@@ -53,13 +48,13 @@ class EgoGraphs(Sequence[EgoGraph]):
             raise CodecError(f"the answer has no seed number {int(np.argmin(self._graph)) + 1}, and another one twice")
 
     @staticmethod
-    def read(data: bytes, plan_of: PlanOf | None = None) -> "EgoGraphs":
+    def read(data: bytes) -> "EgoGraphs":
         """Read `dgs.v1.Samples` messages, as a service answers them; several one after the other are one answer.
 
         Raises:
             CodecError: it is something else, or damaged.
         """
-        return EgoGraphs(*read_message(data), plan_of)
+        return EgoGraphs(*read_message(data))
 
     @cached_property
     def seeds(self) -> Int64s:
@@ -83,9 +78,15 @@ class EgoGraphs(Sequence[EgoGraph]):
             return [self[i] for i in range(*index.indices(len(self)))]
         graph = self.graphs[int(self._graph[index])]
         if len(graph.seeds) > 1:
-            if self._plan_of is None:
-                raise InputError("several seeds share a graph, and without the query's plan nobody can tell whose is what")
-            graph = graph_of_seed(graph, int(self._place[index]), self._plan_of(self._head, graph))
+            place, plan = int(self._place[index]), self._head.plan
+            if plan is None:
+                raise DgsError(
+                    f"seed {graph.seeds[place]} shares a graph with others, and the answer lacks the plan that tells whose is "
+                    "what: the service is older than this client; upgrade it, ask for one seed at a time, or take `dense` or `merged`"
+                )
+            if not plan.fits(graph):
+                raise CodecError("a graph is not of the plan that came with it; the answer is damaged")
+            graph = graph_of_seed(graph, place, plan)
         return EgoGraph(self._head, graph)
 
     def __len__(self) -> int:

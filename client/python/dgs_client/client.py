@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from dgs_client.egograph import EgoGraph
     from dgs_client.graph import Graph
     from dgs_client.message import Head
-    from dgs_client.plan import Plan
 
 T = TypeVar("T")
 SEEDS_MAX = 1024
@@ -67,7 +66,6 @@ class Client:
         self._patience = Patience(timeout_s, retry_timeout_s)
         self._pool = ConnectionPool(server, size=pool_size, patience=self._patience)
         self._seeds_max = seeds_max
-        self._plans: dict[tuple[int, int], Plan] = {}
 
     # Ego-graphs ------------------------------------------------------------------------------------------------------------------
 
@@ -143,7 +141,7 @@ class Client:
             head, found = read_message(self._message("POST", "/samples", asked, left_ms), scores=scores)
             graphs += [replace(g, asked=g.asked + start) for g in found] if start else found
         assert head is not None, "there is at least one request"
-        batch = EgoGraphs(head, graphs, self._plan_of)
+        batch = EgoGraphs(head, graphs)
         if len(batch) != len(seeds):
             raise DgsError(f"{self.server} answered {len(batch)} seeds where {len(seeds)} were asked for")
         return batch
@@ -276,19 +274,6 @@ class Client:
                 f"{self.server} answers {given or 'no media type'} where {MEDIA_TYPE} was asked for; is it older than this client?"
             )
         return response.body
-
-    def _plan_of(self, head: "Head", graph: "Graph") -> "Plan":
-        """Return the plan of the query that a graph answers, from the service when it is first needed or no longer fits."""
-        from dgs_client.plan import Plan
-
-        key = (head.generation, head.query.id)
-        plan = self._plans.get(key)
-        if plan is None or not plan.fits(graph):
-            document = self.query(head.query.id).document
-            plan = self._plans[key] = Plan.of(document or {}, self._ask("GET", "/schema").body)
-            if not plan.fits(graph):
-                raise DgsError(f"the answer is not of query {head.query.name!r} as {self.server} has it now; ask again")
-        return plan
 
     def _wait(self, look: Callable[[Patience], tuple[T | None, str]], timeout_s: float | None) -> T:
         """Ask again and again, ever more rarely, until there is an answer."""

@@ -3,6 +3,7 @@
 Arrays are views of the message's bytes. Nothing else reads messages.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +14,7 @@ from dgs.core.types import AnyArray
 from dgs.wire import samples_pb2
 from dgs_client.column import array_of, read_columns
 from dgs_client.graph import Graph
+from dgs_client.plan import Plan, PlanStep
 from dgs_client.query import Query
 from dgs_client.table import Edges, EdgeTables, Vertices
 
@@ -27,11 +29,13 @@ class Head:
         query: the query that it answers.
         generation: of the deployment.
         history: "full", or "off" where samplers keep no history.
+        plan: of the query; None where the service is too old to tell it.
     """
 
     query: Query
     generation: int
     history: str
+    plan: Plan | None = None
 
 
 def read_message(data: bytes, *, scores: bool = False) -> tuple[Head, list[Graph]]:
@@ -50,7 +54,19 @@ def read_message(data: bytes, *, scores: bool = False) -> tuple[Head, list[Graph
         raise CodecError(f"the answer is no dgs.v1.Samples message: {e}") from None
     query = Query(samples.query.id, samples.query.name, samples.query.ready)
     scores = scores or any(e.WhichOneof("score") for g in samples.graphs for e in g.edges)
-    return Head(query, samples.generation, samples.history), [_graph(g, scores) for g in samples.graphs]
+    head = Head(query, samples.generation, samples.history, _plan(samples.query.nodes))
+    return head, [_graph(g, scores) for g in samples.graphs]
+
+
+def _plan(nodes: Iterable[samples_pb2.PlanNode]) -> Plan | None:
+    # Messages that were joined repeat the nodes.
+    steps: dict[int, PlanStep] = {}
+    for n in nodes:
+        steps.setdefault(n.id, PlanStep(n.id, n.type, tuple(n.upstreams), tuple(n.dst_types)))
+    if not steps:
+        return None
+    source, *rest = steps.values()
+    return Plan(source, tuple(rest))
 
 
 def _graph(message: samples_pb2.Graph, scores: bool) -> Graph:

@@ -1,14 +1,10 @@
 """A query's plan as far as it tells which rows belong to which seed: what takes from what.
 
-It is made from the documents that a service gives, and asks for nothing itself. `dgs_client.walk` follows it.
+It comes with an answer (`dgs_client.message` reads it there), and asks for nothing itself. `dgs_client.walk` follows it.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
-from dgs.core.query import NodeKind, read_query
-from dgs.core.schema import Schema
 from dgs_client.graph import Graph
 
 
@@ -18,9 +14,9 @@ class PlanStep:
 
     Attributes:
         node: its id.
-        type: the vertex type that it takes.
-        upstreams: the nodes whose destinations it takes; SOURCE stands for the seed.
-        dst_types: the vertex types that its edges lead to; of a node that looks for records, none.
+        type: the vertex type that it takes; of SOURCE, that of the seeds.
+        upstreams: the nodes whose destinations it takes; SOURCE stands for the seed, and has none itself.
+        dst_types: the vertex types that its edges lead to; of SOURCE, and of a node that looks for records, none.
     """
 
     node: int
@@ -31,28 +27,17 @@ class PlanStep:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All nodes but SOURCE, whose id is `source`, each behind its upstreams."""
+    """A SOURCE, and all other nodes, each behind its upstreams."""
 
-    source: int
+    source: PlanStep
     steps: tuple[PlanStep, ...]
 
-    @staticmethod
-    def of(document: Mapping[str, Any], schema: str | bytes) -> "Plan":
-        """Read an install-query document under the text of a schema.
-
-        Raises:
-            SchemaError, PlanError: they are wrong, or of a newer service than this client knows.
-        """
-        parsed = Schema.parse(schema)
-        plan = read_query(dict(document), parsed)
-        name = {number: vtype.name for number, vtype in parsed.vertex_types.items()}
-        steps = []
-        for n in plan.nodes:
-            leads_to = n.dst_types if n.kind is NodeKind.EDGE_SAMPLER else ()
-            steps.append(PlanStep(n.id, name[n.vtype], n.upstreams, tuple(name[t] for t in leads_to)))
-        return Plan(plan.source.id, tuple(steps))
-
     def fits(self, graph: Graph) -> bool:
-        """Whether a graph has exactly the edges that this plan samples."""
+        """Whether a graph can be walked: it has this plan's seeds and edges, and whatever a node takes one before it gives."""
+        given = {(self.source.node, self.source.type)}
+        for step in self.steps:
+            if not step.upstreams or any((u, step.type) not in given for u in step.upstreams):
+                return False
+            given |= {(step.node, dst_type) for dst_type in step.dst_types}
         sampled = [(s.node, s.type, dst_type) for s in self.steps for dst_type in s.dst_types]
-        return sampled == [(e.operator, e.src_type, e.dst_type) for e in graph.edges]
+        return graph.seed_type == self.source.type and sampled == [(e.operator, e.src_type, e.dst_type) for e in graph.edges]

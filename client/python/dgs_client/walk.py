@@ -20,7 +20,7 @@ def graph_of_seed(graph: Graph, place: int, plan: Plan) -> Graph:
     Args:
         graph: of any number of seeds.
         place: which of its seeds, from 0 on.
-        plan: of the query that the graph answers.
+        plan: of the query that the graph answers; it fits the graph.
 
     Returns:
         a graph of that seed alone. Attributes of a vertex that this seed's walk looks for no record of are absent, even where
@@ -28,7 +28,7 @@ def graph_of_seed(graph: Graph, place: int, plan: Plan) -> Graph:
     """
     seed: Int64s = graph.seed_rows[place : place + 1].astype(np.int64)
     tables = {(e.operator, e.dst_type): e for e in graph.edges}
-    given: dict[tuple[int, str], Int64s] = {(plan.source, graph.seed_type): seed}
+    given: dict[tuple[int, str], Int64s] = {(plan.source.node, graph.seed_type): seed}
     met: dict[str, list[Int64s]] = {t: [] for t in graph.vertices} | {graph.seed_type: [seed]}
     covered: dict[str, list[Int64s]] = {t: [] for t in graph.vertices}
     taken: list[tuple[Edges, Int64s]] = []

@@ -1,0 +1,107 @@
+"""Observes the deployment for `/metrics`, `/cluster` and `/lag`: asks coordinator, serving partitions, bus and reports.
+
+It changes nothing, and is the one place where a lag is computed. A bus that does not answer within `BUS_WAIT_S` makes ends and lags
+None.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+from dgs.api.health import state_shown
+from dgs.api.parts import Parts
+from dgs.bus.base import RECORDS, SAMPLES
+from dgs.codec.entries import appended_ms_of
+from dgs.coordinator.barriers import BarrierState
+from dgs.core.types import PartitionIndex, Position
+from dgs.telemetry.observation import Observation, RecordPartition, ServingPartitionSeen
+from dgs.telemetry.reports import STALE_AFTER_S
+
+BUS_WAIT_S = 2.0
+"""How long the bus is waited for."""
+_LOOK_BYTES = 1 << 16
+"""How far into a lag its first record batch is looked for: control items and requests of serving partitions tell no time."""
+
+
+class Observer:
+    """Observes the deployment that these parts are of."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._telemetry = parts.telemetry
+        self._deployment = parts.coordinator.deployment
+
+    def reflected(self) -> list[int]:
+        """Return, per record partition, the position that all serving partitions reflect."""
+        return [min(column) for column in zip(*(p.reflected().positions for p in self._parts.partitions), strict=True)]
+
+    async def lags(self) -> list[int] | None:
+        """Return, per record partition, how many bytes of its log are not reflected; None when the bus does not answer."""
+        ends = await self._ends(RECORDS, self._deployment.partitions)
+        lags = [max(0, end - position) for end, position in zip(ends, self.reflected(), strict=True) if end is not None]
+        return lags if len(lags) == len(ends) else None
+
+    async def observe(self) -> Observation:
+        """Return what there is to see now."""
+        ends = await self._ends(RECORDS, self._deployment.partitions)
+        sample_ends = await self._ends(SAMPLES, self._deployment.serving_partitions)
+        reflected = self.reflected()
+        serving = [self._serving(s, end) for s, end in enumerate(sample_ends)]
+        barriers = Counter(str(state_shown(b, self._parts.partitions)) for b in self._parts.coordinator.barriers())
+        return Observation(
+            records=[await self._record(p, at, ends[p]) for p, at in enumerate(reflected)],
+            serving=serving,
+            queries=len(self._parts.coordinator.operators.queries),
+            barriers={str(state): barriers[str(state)] for state in BarrierState},
+            dead_letters=await asyncio.to_thread(self._dead_letters),
+        )
+
+    async def _record(self, partition: int, reflected: int, end: int | None) -> RecordPartition:
+        report, now = self._telemetry.reports.latest(partition), self._telemetry.wall_clock()
+        age_s = None if report is None else max(0.0, now - report.reported_ms / 1000)
+        lag_bytes = None if end is None else max(0, end - reflected)
+        lag_seconds = 0.0 if lag_bytes == 0 else None
+        if lag_bytes:
+            appended_ms = await self._first_append_ms(partition, reflected)
+            lag_seconds = max(0.0, now - appended_ms / 1000) if appended_ms else None
+        up = age_s is not None and age_s < STALE_AFTER_S
+        return RecordPartition(partition, up, report, age_s, reflected, end, lag_bytes, lag_seconds)
+
+    def _serving(self, partition: int, end: int | None) -> ServingPartitionSeen:
+        seen = self._parts.partitions[partition]
+        figures, reflected = seen.figures(), seen.reflected()
+        written_at = figures.snapshot_at
+        return ServingPartitionSeen(
+            partition,
+            seen.caught_up,
+            list(reflected.positions),
+            reflected.watermark,
+            figures,
+            end,
+            None if end is None else max(0, end - figures.position),
+            None if written_at is None else max(0.0, self._telemetry.wall_clock() - written_at),
+        )
+
+    async def _ends(self, topic: str, partitions: int) -> Sequence[int | None]:
+        try:
+            async with asyncio.timeout(BUS_WAIT_S):
+                return [int(await self._telemetry.bus.end(topic, PartitionIndex(p))) for p in range(partitions)]
+        except Exception:  # a bus that fails shows in what it is needed for; this only reports
+            return [None] * partitions
+
+    async def _first_append_ms(self, partition: int, position: int) -> int:
+        """Return when the first record batch from a position on was appended; 0 if nothing near tells."""
+        try:
+            async with asyncio.timeout(BUS_WAIT_S):
+                entries = await self._telemetry.bus.read(
+                    RECORDS, PartitionIndex(partition), Position(position), max_bytes=_LOOK_BYTES, wait_s=0
+                )
+            return next((ms for entry in entries if (ms := appended_ms_of(entry.data))), 0)
+        except Exception:  # damage shows in the worker that has to read on from here
+            return 0
+
+    def _dead_letters(self) -> int | None:
+        try:
+            return self._telemetry.dead_letters()
+        except OSError:
+            return None

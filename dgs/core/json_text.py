@@ -1,0 +1,33 @@
+"""Reading the JSON documents that users give: schemas and queries.
+
+Python's reader takes what its writers, and the messages about what is wrong, then fail on: values nested hundreds deep. Here they are
+refused at the door, at a depth that no document has a use for. Nothing here knows what a document means.
+"""
+
+import json
+from typing import Any
+
+NESTING_MOST = 64
+"""Arrays and objects within each other."""
+
+
+def read_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text.
+
+    Raises:
+        ValueError: it is no JSON, or nested too deep.
+    """
+    try:
+        document = json.loads(text)
+    except RecursionError:
+        raise ValueError(_TOO_DEEP) from None
+    level, depth = [document], 0
+    while level := [value for value in level if isinstance(value, dict | list)]:
+        depth += 1
+        if depth > NESTING_MOST:
+            raise ValueError(_TOO_DEEP)
+        level = [inner for value in level for inner in (value.values() if isinstance(value, dict) else value)]
+    return document
+
+
+_TOO_DEEP = f"its values are nested more than {NESTING_MOST} deep"

@@ -1,0 +1,46 @@
+"""How much of an entry is applied at a time, so that requests have their turn soon.
+
+What an entry holds can be applied in pieces, as packing carries no meaning. How long a byte takes depends on plans, rows and the machine
+it runs on, so it is measured as it goes. The serving worker asks for pieces and tells how long each took; nothing here has a clock.
+"""
+
+from collections.abc import Iterator
+
+from dgs.codec.entries import BlockPack
+
+PIECE_BYTES_LEAST, PIECE_BYTES_MOST = 8 << 10, 256 << 10
+"""Smaller pieces would mostly be overhead; larger ones are what one entry holds."""
+_FIRST_S_PER_BYTE = 5e-8
+_WEIGHT = 0.25
+"""Of the newest measurement."""
+
+
+class Pace:
+    """Cuts packs of blocks so that applying a piece takes about half a slice.
+
+    Args:
+        slice_s: how long the event loop may be held.
+    """
+
+    def __init__(self, slice_s: float) -> None:
+        self._piece_s = slice_s / 2
+        self._s_per_byte = _FIRST_S_PER_BYTE
+
+    @property
+    def piece_bytes(self) -> int:
+        """How large a piece is at present, at most, unless one block is larger."""
+        return int(min(max(self._piece_s / self._s_per_byte, PIECE_BYTES_LEAST), PIECE_BYTES_MOST))
+
+    def pieces(self, pack: BlockPack) -> Iterator[BlockPack]:
+        """Yield a pack in pieces, in order; the note, which is about all of them, goes with the last."""
+        first = pack.first
+        blocks = pack.blocks.pieces(self.piece_bytes)
+        for piece in blocks[:-1]:
+            yield BlockPack(pack.generation, pack.sender, first, piece)
+            first += len(piece)
+        yield BlockPack(pack.generation, pack.sender, first, blocks[-1], pack.note)
+
+    def took(self, nbytes: int, seconds: float) -> None:
+        """Take note of how long a piece took. Small ones tell nothing about bytes: they are mostly overhead."""
+        if nbytes >= PIECE_BYTES_LEAST // 2:
+            self._s_per_byte += _WEIGHT * (max(seconds, 1e-9) / nbytes - self._s_per_byte)

@@ -1,0 +1,176 @@
+"""Takes snapshots of one serving partition while it works, keeps the newest, and gives back the log that none of them needs.
+
+A snapshot counts, that is, stands under its name, only once all that was emitted up to its cut is acknowledged, and the barrier
+rounds that were told are durable: whoever starts from it does not say these things again. The worker says when a cut may be made and
+has the newest one restored when it starts. The event loop is held for one piece at a time; files are written in threads.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from dgs.bus.base import SAMPLES, Bus
+from dgs.core.deployment import Deployment
+from dgs.core.errors import CodecError, PositionError, StateError
+from dgs.core.types import PartitionIndex, Position
+from dgs.serving.image import StateImage
+from dgs.serving.restore import restore
+from dgs.serving.state import ServingState
+from dgs.store.snapshots import SnapshotFile, SnapshotFolder
+from dgs.telemetry import logs
+from dgs.troubles import Troubles
+
+_log = logs.get(__name__)
+T = TypeVar("T")
+
+KEPT = 2
+"""Snapshots that are kept: where the newest turns out to be damaged, there is another, and the log behind it."""
+MOVED_BYTES_LEAST = 1 << 20
+"""Of the log since the last snapshot; less is replayed as fast as it is read."""
+MOVED_SHARE_LEAST = 1 / 32
+"""Of the size of the last snapshot, as the log must have moved too: a large state is not written again for a little log."""
+
+
+class Snapshots:
+    """The snapshots of one serving partition.
+
+    Args:
+        folder: where they are kept.
+        interval_s: begin one when so long has passed since the last; 0 for none, but those that stand there are still used.
+        clock: seconds, monotonic.
+        troubles: told when the disk refuses.
+
+    Attributes:
+        newest: the newest that is durable.
+    """
+
+    def __init__(
+        self,
+        folder: SnapshotFolder,
+        deployment: Deployment,
+        partition: PartitionIndex,
+        bus: Bus,
+        *,
+        interval_s: float,
+        clock: Callable[[], float],
+        troubles: Troubles | None = None,
+    ) -> None:
+        self._folder = folder
+        self._deployment = deployment
+        self._partition = partition
+        self._bus = bus
+        self._interval_s = interval_s
+        self._clock = clock
+        self._troubles = troubles or Troubles()
+        self._begun_at = clock()
+        self._cut_at = Position(0)
+        self._applied = -1
+        self._taking = False
+        self.newest: SnapshotFile | None = None
+
+    async def restored(self) -> tuple[ServingState, Position] | None:
+        """Return the newest state that can be read, with its position; None where the log has to be replayed from its start.
+
+        Raises:
+            StateError: a snapshot is not this partition's or of a newer program; or none can be read, and the log has no start.
+            OSError: the folder cannot be read.
+        """
+        await in_thread(self._folder.clear_drafts)
+        for file in await in_thread(self._folder.files):
+            try:
+                state, position = await in_thread(restore, file, self._deployment, self._partition)
+            except CodecError as e:
+                name = await in_thread(self._folder.set_aside, file)
+                _log.error("snapshot is damaged; it is set aside, and an older state is taken", file=file.path, now=name, cause=e)
+                continue
+            self.newest, self._cut_at, self._applied = file, position, state.applied
+            _log.info("snapshot restored", partition=self._partition, position=position, file=file.path)
+            return state, position
+        await self._check_start()
+        return None
+
+    async def _check_start(self) -> None:
+        """Check that the log still has its start."""
+        try:
+            await self._bus.read(SAMPLES, self._partition, Position(0), max_bytes=1, wait_s=0)
+        except PositionError as e:
+            damaged = [str(path) for path in await in_thread(self._folder.damaged)]
+            what = f"damaged: {', '.join(damaged)}" if damaged else f"none in {self._folder.path}"
+            raise StateError(
+                f"serving partition {self._partition} has no snapshot that can be read ({what}), and its log was truncated ({e});"
+                " put back a copy of a snapshot, or load the data again into a new --data-dir"
+            ) from None
+
+    def due_in_s(self, position: Position, applied: int) -> float | None:
+        """Return in how many seconds to ask again, 0 if a cut at this position is due; None until more has been applied."""
+        if self._interval_s <= 0:
+            return None
+        if self._taking:
+            return self._interval_s
+        if applied == self._applied:
+            return None
+        size = self.newest.nbytes if self.newest is not None else 0
+        if position - self._cut_at < max(MOVED_BYTES_LEAST, size * MOVED_SHARE_LEAST):
+            return None
+        return max(0.0, self._begun_at + self._interval_s - self._clock())
+
+    def cut(self, state: ServingState, position: Position) -> StateImage:
+        """Begin a snapshot of the state as it is now; the position is that of the next entry. `write` has to follow."""
+        self._taking, self._begun_at = True, self._clock()
+        self._cut_at, self._applied = position, state.applied
+        return StateImage(state, position)
+
+    async def write(self, image: StateImage, settled: Callable[[], Awaitable[None]]) -> None:
+        """Write a snapshot, and give back older ones and the log that the kept ones do not need.
+
+        What the disk refuses, or a control item makes useless, is left out: the next snapshot is another attempt.
+
+        Args:
+            image: as `cut` has returned it.
+            settled: waits until all that was emitted, told or passed over up to the cut is safe; may raise OSError.
+        """
+        what = f"the snapshot of serving partition {self._partition}"
+        try:
+            if await self._written(image, settled):
+                await self._truncate(await in_thread(self._folder.keep, KEPT))
+            self._troubles.end(what)
+        except OSError as e:
+            self._troubles.begin(what, e)
+        finally:
+            image.release()
+            self._taking = False
+
+    async def _written(self, image: StateImage, settled: Callable[[], Awaitable[None]]) -> bool:
+        draft = self._folder.draft(image.position)
+        try:
+            await in_thread(draft.add, image.meta)
+            while (piece := image.take()) is not None:
+                await in_thread(draft.add, piece)
+            if image.abandoned:
+                self._begun_at = self._clock() - self._interval_s
+                _log.info("snapshot given up for a control item; another one follows", partition=self._partition)
+                return False
+            await settled()
+            await in_thread(draft.finish)
+        finally:
+            await in_thread(draft.discard)
+        self.newest = (await in_thread(self._folder.files))[0]
+        _log.info("snapshot written", partition=self._partition, position=image.position, bytes=self.newest.nbytes)
+        return True
+
+    async def _truncate(self, kept: list[SnapshotFile]) -> None:
+        """Give back what even the oldest kept snapshot does not need; with fewer than are to be kept, nothing."""
+        if len(kept) >= KEPT:
+            await self._bus.truncate(SAMPLES, self._partition, kept[-1].position)
+
+
+async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
+    """Run a blocking function in a thread; a caller that is cancelled waits for it, as it still uses what the caller holds."""
+    running = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        with suppress(Exception):
+            await asyncio.wait([running])
+        raise

@@ -1,0 +1,79 @@
+"""An observation: what the frontend sees of the whole deployment at one moment. `/metrics` and `/cluster` are two forms of it.
+
+Values only; `dgs.api.observer` makes them. What is not known is None, and stays away from what is shown: nothing is invented.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dgs.telemetry.figures import ServingFigures
+from dgs.telemetry.reports import SamplerReport
+
+
+@dataclass(frozen=True, slots=True)
+class RecordPartition:
+    """A partition of `record-batches`, and the sampler that reads it.
+
+    Attributes:
+        partition: which.
+        up: whether its sampler has reported lately.
+        report: its last report, however old.
+        reported_s_ago: the report's age by this host's wall clock, at least 0.
+        reflected: position that all serving partitions reflect.
+        end: of the log; None when the bus does not tell.
+        lag_bytes: from `reflected` to `end`.
+        lag_seconds: how long ago the first record batch of the lag was appended; 0 where nothing lags, None where nothing tells.
+    """
+
+    partition: int
+    up: bool
+    report: SamplerReport | None
+    reported_s_ago: float | None
+    reflected: int
+    end: int | None
+    lag_bytes: int | None
+    lag_seconds: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServingPartitionSeen:
+    """A partition of `sample-batches`, and the serving partition that reads it.
+
+    Attributes:
+        partition: which.
+        caught_up: whether it has read all that stood in its log when it started.
+        positions: per record partition, what it reflects.
+        watermark: see `dgs.core.egograph.Reflected`.
+        figures: what it tells about itself.
+        end: of the log; None when the bus does not tell.
+        lag_bytes: from its position to `end`.
+        snapshot_age_s: of its newest snapshot; None if there is none.
+    """
+
+    partition: int
+    caught_up: bool
+    positions: Sequence[int]
+    watermark: int | None
+    figures: ServingFigures
+    end: int | None
+    lag_bytes: int | None
+    snapshot_age_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The deployment at one moment.
+
+    Attributes:
+        records: all partitions of `record-batches`, in order.
+        serving: all partitions of `sample-batches`, in order.
+        queries: how many are installed.
+        barriers: how many there are by state, a state of none included.
+        dead_letters: log entries that workers passed over, since the deployment's beginning; None where that cannot be told.
+    """
+
+    records: Sequence[RecordPartition]
+    serving: Sequence[ServingPartitionSeen]
+    queries: int
+    barriers: Mapping[str, int]
+    dead_letters: int | None

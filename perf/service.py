@@ -1,0 +1,160 @@
+"""The service under measurement: `dgs up` as users start it, in a folder of its own, with its processes and a way to load a graph.
+
+Records go straight into its log, encoded as the loader does, because parsing text is measured in one place only (`perf.ingest`).
+"""
+
+import asyncio
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from dgs_client.connection import Connection
+from dgs_loader.back_pressure import BackPressure
+from dgs_loader.partitioning import Partitioner
+from dgs_loader.sender import Sender
+from dgs_loader.service import LoaderInit
+from dgs_loader.service import Service as Coordinator
+
+from dgs.bus import open_bus
+from dgs.core.records import RecordBatch
+from perf.graph import Graph
+from perf.process import children_of
+
+BIN = Path(sys.executable).parent
+STOP_S = 60.0
+READY_S = 600.0
+_POLL_S = 0.02
+
+
+class Service:
+    """A running deployment with the schema and the query of a graph; it and its data are gone after the block.
+
+    Args:
+        graph: whose schema and query it gets; nothing is loaded yet.
+        flags: of `dgs up`, besides those that tell where.
+
+    Attributes:
+        folder: everything that it keeps; its state is in `state`.
+    """
+
+    def __init__(self, graph: Graph, *flags: object) -> None:
+        self._graph = graph
+        self._flags = flags
+        self.folder = Path(tempfile.mkdtemp(prefix="dgs-perf-"))
+        self.state = self.folder / "state"
+        self.port = free_port()
+        self.server = f"127.0.0.1:{self.port}"
+        self.connection = Connection(self.server)
+        self.processes: dict[str, list[int]] = {}
+        self._up: subprocess.Popen[bytes] | None = None
+        self._barriers = 0
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._stop()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        self._stop()
+
+    def _start(self) -> None:
+        (self.folder / "schema.json").write_text(json.dumps(self._graph.schema_document()))
+        (self.folder / "perf.json").write_text(json.dumps(self._graph.query_document()))
+        command: list[object] = [BIN / "dgs", "up", "--schema", self.folder / "schema.json", "--query", self.folder / "perf.json"]
+        command += ["--data-dir", self.state, "--port", self.port, "--parent", os.getpid(), *self._flags]
+        with (self.folder / "log").open("wb") as log:
+            self._up = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+        self.connection.get("/readyz")
+        self.processes = children_of(self._up.pid)
+
+    def _stop(self) -> None:
+        self.connection.close()
+        if self._up is not None:
+            self._up.terminate()
+            self._up.wait(STOP_S)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    @property
+    def frontend(self) -> int:
+        """The process that answers."""
+        return self.processes["frontend"][0]
+
+    @property
+    def pids(self) -> list[int]:
+        """All processes that do the work."""
+        return [pid for own in self.processes.values() for pid in own]
+
+    def load(self, batches: Iterable[RecordBatch]) -> float:
+        """Load batches as fast as they are taken, and wait until all is served; return the seconds until then."""
+        began = time.monotonic()
+        asyncio.run(_send(self.server, batches))
+        self.settle()
+        return time.monotonic() - began
+
+    def settle(self) -> None:
+        """Wait until all that has been loaded is served."""
+        self._barriers += 1
+        path = f"/barriers/perf-{self._barriers}"
+        self.connection.post_json(path, {"count": 1, "loader_id": 0})
+        deadline = time.monotonic() + READY_S
+        while self.connection.get(path).json()["state"] != "READY":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"what was loaded is not served after {READY_S:g} s; see {self.folder / 'log'}")
+            time.sleep(_POLL_S)
+
+    def cluster(self) -> dict[str, Any]:
+        """Return what the service says about itself."""
+        return self.connection.get("/cluster").json()
+
+
+async def _send(server: str, batches: Iterable[RecordBatch]) -> None:
+    async with Feed(server) as feed:
+        for batch in batches:
+            await feed.send(batch)
+
+
+class Feed:
+    """A loader without files: sends record batches as `dgs-loader` would; pauses when the service asks for it."""
+
+    def __init__(self, server: str) -> None:
+        connection = Connection(server)
+        coordinator = Coordinator(connection)
+        self.init: LoaderInit = coordinator.init()
+        self._bus = open_bus(self.init.bus)
+        partitioner = Partitioner(self.init.data_partitions, self.init.router)
+        self._pressure = BackPressure(coordinator.lag, waiting=lambda _: None, tell=_fail)
+        self.sender = Sender(self._bus, partitioner, back_pressure=self._pressure)
+
+    async def send(self, batch: RecordBatch) -> None:
+        """Append a batch."""
+        await self.sender.send(batch, self.init.layouts)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._pressure.close()
+        await self._bus.close()
+
+
+def free_port() -> int:
+    """Return a port that is free now."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+def _fail(problem: str) -> None:
+    raise RuntimeError(problem)

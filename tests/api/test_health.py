@@ -1,0 +1,34 @@
+"""Storage that takes no writes shows in /readyz, and keeps nobody from reading."""
+
+import httpx
+import pytest
+
+from dgs.api import make_app
+from dgs.config import Settings
+from dgs.coordinator.coordinator import Coordinator
+from dgs.telemetry.telemetry import Telemetry
+from tests.api.conftest import FakePartition
+
+TOLD = ["no room for the log record-batches/3 (No space left on device): free some; it is tried again", "another"]
+
+
+@pytest.mark.parametrize("caught_up", [True, False])
+async def test_a_full_disk_is_told_but_reads_go_on(
+    coordinator: Coordinator, partitions: list[FakePartition], settings: Settings, telemetry: Telemetry, caught_up: bool
+) -> None:
+    found: list[str] = []
+    coordinator.accept_loaders.set()
+    partitions[1].caught_up = caught_up
+    app = make_app(coordinator, partitions, settings, lambda: found, telemetry=telemetry)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://dgs") as client:
+        assert (await client.get("/readyz")).json()["degraded"] is False
+        found += TOLD
+        response = await client.get("/readyz")
+        assert response.status_code == (200 if caught_up else 503)
+        body = response.json()
+        assert (body["ready"], body["degraded"]) == (caught_up, True)
+        assert body["checks"]["storage"] == "; ".join(TOLD)
+        if not caught_up:
+            assert body["problems"] == ["serving-1: still reading what was there before its start"]
+        found.clear()
+        assert (await client.get("/readyz")).json()["checks"]["storage"] == "ok"

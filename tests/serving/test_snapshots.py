@@ -1,0 +1,438 @@
+"""A worker's snapshots: when they are made and count, what the next worker starts from, and what becomes of the log behind them."""
+
+import asyncio
+import errno
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from dgs.bus.base import RECORDS, SAMPLES, Entry
+from dgs.bus.dead_letters import DeadEntry
+from dgs.bus.local import LocalBus
+from dgs.bus.memory import MemoryBus
+from dgs.codec.entries import BlockPack, decode_entry, encode_blocks
+from dgs.core.errors import PositionError, StateError
+from dgs.core.types import PartitionIndex, Position
+from dgs.serving import snapshots
+from dgs.serving.machine import ServingMachine
+from dgs.serving.snapshots import KEPT, Snapshots
+from dgs.serving.worker import ServingWorker
+from dgs.store.snapshots import SnapshotDraft, SnapshotFolder
+from dgs.testing.oracle import Expected
+from dgs.testing.plain import plain
+from dgs.troubles import Troubles
+from tests.machines.graph import Edge
+from tests.machines.world import FAILURES_MOST, World
+
+S0 = PartitionIndex(0)
+PARAMS = {"vtype": 1, "etype": 1, "strategy": "topk_by_timestamp", "fanout": 2}
+EDGES = 300
+
+
+@pytest.fixture(scope="module")
+def world() -> World:
+    """One serving partition's log: two hops, so that it subscribes."""
+    pairs = [{"key": key, "value": value} for key, value in PARAMS.items()]
+    nodes = [
+        {"id": 0, "kind": "SOURCE", "params": [{"key": "vtype", "value": 1}], "links": [{"node": 1}]},
+        {"id": 1, "kind": "EDGE_SAMPLER", "params": pairs, "links": [{"node": 2, "src_output": 1}]},
+        {"id": 2, "kind": "VERTEX_SAMPLER", "params": [{"key": "vtype", "value": 0}], "links": []},
+    ]
+    world = World(random.Random(5), {"query_plan": {"plan_nodes": nodes}}, 2, 1, 50)
+    world.failures = FAILURES_MOST
+    for i in range(EDGES):
+        world.load([Edge(1, 1, i % 17, i % 2, i % 23, i)])
+        if i % 3 == 0:
+            world.run()
+    world.run()
+    return world
+
+
+class Bus(MemoryBus):
+    """A bus that knows what was read from where, and can refuse requests."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.reads: list[int] = []
+        self.refuses = False
+
+    async def read(
+        self, topic: str, partition: PartitionIndex, position: Position, *, max_bytes: int, wait_s: float
+    ) -> list[Entry]:
+        if topic == SAMPLES and max_bytes > 1:
+            self.reads.append(position)
+        return await super().read(topic, partition, position, max_bytes=max_bytes, wait_s=wait_s)
+
+    async def append(self, topic: str, partition: PartitionIndex, entries: Sequence[bytes]) -> Position:
+        if topic == RECORDS and self.refuses:
+            raise OSError(errno.ENOSPC, "full")
+        return await super().append(topic, partition, entries)
+
+
+class Deployment:
+    """One serving partition over one log and one folder, worker after worker.
+
+    Attributes:
+        fed: entries of the world's log that stand in the bus.
+    """
+
+    def __init__(self, world: World, folder: Path) -> None:
+        self.world = world
+        self.bus = Bus()
+        self.folder = SnapshotFolder(folder / "serving" / "0")
+        self.dead: list[DeadEntry] = []
+        self.troubles = Troubles()
+        self.fed = 0
+
+    async def feed(self, share: float) -> Position:
+        """Append the log up to an entry with items behind a share of it, or to the last such entry; return where that ends."""
+        log = self.world.samples[0]
+        items = [i + 1 for i, data in enumerate(log) if len(cast(BlockPack, decode_entry(data)).blocks)]
+        return await self.feed_to(next((i for i in items if i >= len(log) * share), items[-1]))
+
+    async def feed_to(self, end: int) -> Position:
+        """Append that many entries of the log, less those that stand there; return where the last one ends."""
+        fed, self.fed = self.fed, end
+        return await self.bus.append(SAMPLES, S0, self.world.samples[0][fed:end])
+
+    @asynccontextmanager
+    async def worker(
+        self, *, interval_s: float = 0.001, rounds_reported: Callable[[], Awaitable[None]] | None = None, slice_s: float = 0.002
+    ) -> AsyncIterator[ServingWorker]:
+        deployment = self.world.deployment
+        taking = Snapshots(
+            self.folder, deployment, S0, self.bus, interval_s=interval_s, clock=time.monotonic, troubles=self.troubles
+        )
+        more = {} if rounds_reported is None else {"rounds_reported": rounds_reported}
+        worker = ServingWorker(
+            deployment,
+            S0,
+            self.bus,
+            clock=time.monotonic,
+            slice_s=slice_s,
+            on_round=lambda *_: None,
+            dead_letters=self.dead.append,
+            snapshots=taking,
+            **more,
+        )
+        task = asyncio.create_task(worker.run())
+
+        def failed(done: "asyncio.Task[None]") -> None:
+            if not done.cancelled() and done.exception() is not None:
+                main.cancel()
+
+        main = asyncio.current_task()
+        assert main is not None
+        task.add_done_callback(failed)
+        try:
+            yield worker
+        except asyncio.CancelledError:
+            if not task.done() or task.cancelled() or task.exception() is None:
+                raise
+            main.uncancel()
+        finally:
+            task.cancel()
+            await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
+    async def snapshot_at(self, worker: ServingWorker, position: int) -> None:
+        """Wait until a durable snapshot reflects a position."""
+        await until(lambda: worker.snapshot_position == position)
+
+    def answers(self, worker: ServingWorker) -> list[Expected]:
+        query = worker.queries.query(0)
+        assert query is not None
+        return [plain(worker.ego_graph(query, seed), worker.layouts) for seed in range(17)]
+
+    def expected(self) -> list[Expected]:
+        oracle = self.world.oracle()
+        return [oracle.ego_graph(self.world.query, seed) for seed in range(17)]
+
+
+async def until(condition: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not condition():  # noqa: ASYNC110 - as users see it
+            await asyncio.sleep(0.002)
+
+
+@pytest.fixture(autouse=True)
+def little_is_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots, "MOVED_BYTES_LEAST", 1)
+    monkeypatch.setattr(snapshots, "MOVED_SHARE_LEAST", 0)
+
+
+@pytest.fixture
+async def deployment(world: World, tmp_path: Path) -> Deployment:
+    made = Deployment(world, tmp_path)
+    await made.bus.ensure(RECORDS, 2)
+    await made.bus.ensure(SAMPLES, 1)
+    return made
+
+
+async def two_snapshots(deployment: Deployment) -> tuple[Position, Position]:
+    """Take snapshots at a third and at two thirds of the log; return where."""
+    first = await deployment.feed(1 / 3)
+    async with deployment.worker() as worker:
+        await deployment.snapshot_at(worker, first)
+        second = await deployment.feed(2 / 3)
+        await deployment.snapshot_at(worker, second)
+        await until_truncated(deployment)
+    return first, second
+
+
+def flip(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 4
+    path.write_bytes(data)
+
+
+# Restarts -------------------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_worker_starts_from_the_newest_snapshot_and_reads_the_rest_of_the_log(deployment: Deployment) -> None:
+    first, second = await two_snapshots(deployment)
+    assert [f.position for f in deployment.folder.files()] == [second, first]
+    await deployment.feed(1)
+    deployment.bus.reads.clear()
+    async with deployment.worker() as worker:
+        await until(lambda: worker.caught_up)
+        assert deployment.bus.reads[0] == second
+        assert worker.position == await deployment.bus.end(SAMPLES, S0)
+        assert deployment.answers(worker) == deployment.expected()
+        figures = worker.figures()
+        assert figures.snapshot_position == worker.snapshot_position
+        assert figures.snapshot_at == pytest.approx(time.time(), abs=3600)
+    assert not deployment.dead
+
+
+async def test_without_snapshots_the_log_is_replayed_from_its_start(deployment: Deployment) -> None:
+    await deployment.feed(1)
+    async with deployment.worker(interval_s=0) as worker:
+        await until(lambda: worker.caught_up)
+        assert deployment.bus.reads[0] == 0
+        assert deployment.answers(worker) == deployment.expected()
+        assert worker.snapshot_position is None
+    assert deployment.folder.files() == []
+
+
+async def test_snapshots_that_stand_there_are_used_where_no_more_are_made(deployment: Deployment) -> None:
+    _, second = await two_snapshots(deployment)
+    await deployment.feed(1)
+    async with deployment.worker(interval_s=0) as worker:
+        await until(lambda: worker.caught_up)
+        assert worker.snapshot_position == second
+        assert deployment.answers(worker) == deployment.expected()
+
+
+async def test_a_damaged_snapshot_is_set_aside_and_the_older_one_taken(
+    deployment: Deployment, capfd: pytest.CaptureFixture[str]
+) -> None:
+    first, second = await two_snapshots(deployment)
+    newest = deployment.folder.files()[0].path
+    flip(newest)
+    await deployment.feed(1)
+    deployment.bus.reads.clear()
+    async with deployment.worker(interval_s=0) as worker:
+        await until(lambda: worker.caught_up)
+        assert deployment.bus.reads[0] == first
+        assert worker.snapshot_position == first
+        assert deployment.answers(worker) == deployment.expected()
+    assert second > first
+    assert [f.position for f in deployment.folder.files()] == [first]
+    assert deployment.folder.damaged() == [newest.with_name(newest.name + ".damaged")]
+
+
+async def test_if_all_are_damaged_and_the_log_was_truncated_the_error_says_what_to_do(deployment: Deployment) -> None:
+    await two_snapshots(deployment)
+    paths = [f.path for f in deployment.folder.files()]
+    for path in paths:
+        flip(path)
+    with pytest.raises(StateError, match="put back a copy of a snapshot, or load the data again") as e:
+        async with deployment.worker():
+            await asyncio.Event().wait()
+    assert all(f"{path}.damaged" in str(e.value) for path in paths)
+
+
+async def test_if_all_are_damaged_the_log_is_replayed_where_it_has_its_start(deployment: Deployment) -> None:
+    first = await deployment.feed(1 / 3)
+    async with deployment.worker() as worker:
+        await deployment.snapshot_at(worker, first)
+    flip(deployment.folder.files()[0].path)
+    await deployment.feed(1)
+    deployment.bus.reads.clear()
+    async with deployment.worker(interval_s=0) as worker:
+        await until(lambda: worker.caught_up)
+        assert deployment.bus.reads[0] == 0
+        assert deployment.answers(worker) == deployment.expected()
+
+
+async def test_a_truncated_log_without_any_snapshot_is_refused(deployment: Deployment) -> None:
+    await two_snapshots(deployment)
+    for file in deployment.folder.files():
+        file.path.unlink()
+    with pytest.raises(StateError, match="none in .*its log was truncated"):
+        async with deployment.worker():
+            await asyncio.Event().wait()
+
+
+async def test_a_log_that_ends_before_the_snapshot_is_refused(deployment: Deployment) -> None:
+    await two_snapshots(deployment)
+    deployment.bus = Bus()
+    await deployment.bus.ensure(RECORDS, 2)
+    await deployment.bus.ensure(SAMPLES, 1)
+    with pytest.raises(PositionError, match="beyond the end of the log"):
+        async with deployment.worker():
+            await asyncio.Event().wait()
+
+
+# Truncation -----------------------------------------------------------------------------------------------------------------------
+
+
+async def first_kept(deployment: Deployment) -> int:
+    try:
+        return (await deployment.bus.read(SAMPLES, S0, Position(0), max_bytes=1, wait_s=0))[0].position
+    except PositionError as e:
+        return int(str(e).rpartition("(")[2].rstrip(")"))
+
+
+async def until_truncated(deployment: Deployment) -> None:
+    async with asyncio.timeout(20):
+        while await first_kept(deployment) == 0:
+            await asyncio.sleep(0.002)
+
+
+async def test_the_log_goes_as_far_as_the_oldest_kept_snapshot_does_not_need_it(deployment: Deployment) -> None:
+    first = await deployment.feed(0.3)
+    async with deployment.worker() as worker:
+        await deployment.snapshot_at(worker, first)
+        await until(lambda: worker._snapshots is not None and not worker._snapshots._taking)
+        assert await first_kept(deployment) == 0, "with one snapshot, the log's start is the other way back"
+        for share in (0.5, 0.7, 1.0):
+            older, newer = worker.snapshot_position, await deployment.feed(share)
+            await deployment.snapshot_at(worker, newer)
+            async with asyncio.timeout(20):
+                while await first_kept(deployment) != older:
+                    await asyncio.sleep(0.002)
+            assert [f.position for f in deployment.folder.files()] == [newer, older]
+
+
+async def test_segments_of_a_local_log_go_too(world: World, tmp_path: Path) -> None:
+    deployment = Deployment(world, tmp_path)
+    log = tmp_path / "log"
+    local = LocalBus(log, segment_bytes=4096)
+    try:
+        deployment.bus = local  # type: ignore[assignment]  # what the other tests ask of theirs is not asked here
+        await local.ensure(RECORDS, 2)
+        await local.ensure(SAMPLES, 1)
+        segments = log / SAMPLES / "0"
+        async with deployment.worker() as worker:
+            for share in [i / 8 for i in range(1, 9)]:
+                await deployment.snapshot_at(worker, await deployment.feed(share))
+            oldest = deployment.folder.files()[-1].position
+            await until(lambda: len([p for p in segments.iterdir() if p.stem.isdigit() and int(p.stem) + 4096 < oldest]) == 0)
+            assert deployment.answers(worker) == deployment.expected()
+    finally:
+        await local.close()
+
+
+# When a snapshot counts -----------------------------------------------------------------------------------------------------------
+
+
+def unanswered(world: World) -> int:
+    """Return after how many entries a request is under way for the first time."""
+    machine, log = ServingMachine(world.deployment, S0), world.samples[0]
+    for i, data in enumerate(log, 1):
+        machine.apply(decode_entry(data))
+        if any(sent > answered for sent, answered in zip(machine.state.sent, machine.answered, strict=True)):
+            return i
+    raise AssertionError("everything was answered at once")
+
+
+async def test_a_snapshot_waits_until_what_was_emitted_is_acknowledged(deployment: Deployment) -> None:
+    deployment.bus.refuses = True
+    end = await deployment.feed_to(unanswered(deployment.world))
+    async with deployment.worker() as worker:
+        await until(lambda: list(deployment.folder.path.glob("*.tmp")))
+        await until(lambda: worker._snapshots is not None and worker.machine.state.image is None)
+        await asyncio.sleep(0.05)
+        assert worker.snapshot_position is None
+        deployment.bus.refuses = False
+        await deployment.snapshot_at(worker, end)
+
+
+async def test_a_snapshot_waits_until_told_rounds_are_durable(deployment: Deployment) -> None:
+    reported, asked = asyncio.Event(), asyncio.Event()
+
+    async def rounds_reported() -> None:
+        asked.set()
+        await reported.wait()
+
+    end = await deployment.feed(0.5)
+    async with deployment.worker(rounds_reported=rounds_reported) as worker:
+        await asyncio.wait_for(asked.wait(), 20)
+        await asyncio.sleep(0.02)
+        assert worker.snapshot_position is None
+        assert not deployment.folder.files()
+        reported.set()
+        await deployment.snapshot_at(worker, end)
+
+
+async def test_a_worker_that_is_stopped_while_it_writes_leaves_nothing_half(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add, added = SnapshotDraft.add, asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def slow_add(draft: SnapshotDraft, piece: memoryview) -> None:
+        loop.call_soon_threadsafe(added.set)
+        time.sleep(0.02)
+        add(draft, piece)
+
+    monkeypatch.setattr(SnapshotDraft, "add", slow_add)
+    await deployment.feed(0.5)
+    async with deployment.worker():
+        await asyncio.wait_for(added.wait(), 20)
+    assert list(deployment.folder.path.iterdir()) == []
+    killed = deployment.folder.path / f"{3:020d}.snapshot.tmp"
+    killed.write_bytes(b"half")
+    monkeypatch.setattr(SnapshotDraft, "add", add)
+    async with deployment.worker(interval_s=0) as worker:
+        await until(lambda: worker.caught_up)
+        assert not killed.exists()
+
+
+async def test_a_full_disk_is_told_and_the_next_snapshot_is_another_attempt(
+    deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = SnapshotDraft.finish
+
+    def refuse(_: SnapshotDraft) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(SnapshotDraft, "finish", refuse)
+    await deployment.feed(0.5)
+    async with deployment.worker() as worker:
+        await until(lambda: deployment.troubles.found)
+        assert "no room for the snapshot of serving partition 0" in deployment.troubles.found[0]
+        assert list(deployment.folder.path.iterdir()) == []
+        monkeypatch.setattr(SnapshotDraft, "finish", finish)
+        await deployment.snapshot_at(worker, await deployment.feed(1))
+        await until(lambda: not deployment.troubles.found)
+        assert deployment.answers(worker) == deployment.expected()
+
+
+async def test_nothing_new_makes_no_new_snapshot(deployment: Deployment) -> None:
+    end = await deployment.feed(0.5)
+    async with deployment.worker() as worker:
+        await deployment.snapshot_at(worker, end)
+        empty = encode_blocks(BlockPack(1, 0, worker.machine.state.received[0] + 1))
+        moved = await deployment.bus.append(SAMPLES, S0, [empty])
+        await until(lambda: worker.position == moved)
+        await asyncio.sleep(0.02)
+        assert worker.snapshot_position == end
