@@ -6,10 +6,10 @@ STAMP := .venv/.stamp
 DEMO_DIR := demo-data
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run test quick lint perf proto clean
+.PHONY: help venv demo run test quick lint perf proto screenshots clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## make .venv with the project and all that its tests need
 
@@ -43,6 +43,9 @@ perf: $(STAMP) ## run every measurement of perf/
 proto: $(STAMP) ## generate dgs/wire/samples_pb2 from schemas/proto
 	@folder=$$(mktemp -d) && $(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=$$folder --pyi_out=$$folder dgs/v1/samples.proto \
 		&& cp $$folder/dgs/v1/samples_pb2.py $$folder/dgs/v1/samples_pb2.pyi dgs/wire/ && rm -r $$folder
+
+screenshots: $(STAMP) ## take the pictures of docs/page.md anew; needs Chromium
+	$(BIN)/python -m tests.web.screenshots
 
 clean: ## remove caches and the demo's state; .venv stays
 	rm -rf $(DEMO_DIR) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -43,8 +43,8 @@ def check_message(graph: Graph, seeds: Sequence[int], message: bytes, oracle: Or
             raise WrongAnswerError(f"seeds {list(seeds)[:3]}…: {what} differ: {_first_difference(found, expected)}")
 
 
-def check_all(graph: Graph, answers: Iterable[tuple[Sequence[int], bytes]]) -> int:
-    """Check answers (seeds and message of each); return how many there were.
+def check_all(graph: Graph, answers: Iterable[tuple[Sequence[int], bytes]], later: int = 0) -> int:
+    """Check answers (seeds and message of each), so many of `Graph.later` being loaded; return how many there were.
 
     Raises:
         WrongAnswerError: one is wrong, or there are none, which proves nothing.
@@ -52,7 +52,7 @@ def check_all(graph: Graph, answers: Iterable[tuple[Sequence[int], bytes]]) -> i
     answers = list(answers)
     if not answers:
         raise WrongAnswerError("no answer was kept to be checked")
-    oracle = graph.oracle({seed for seeds, _ in answers for seed in seeds})
+    oracle = graph.oracle({seed for seeds, _ in answers for seed in seeds}, later)
     for seeds, message in answers:
         check_message(graph, seeds, message, oracle)
     return len(answers)

@@ -70,10 +70,14 @@ class Graph:
         return Schema.parse(json.dumps(self.schema_document()))
 
     @cached_property
+    def operators(self) -> OperatorSet:
+        """The operators of the query."""
+        return OperatorSet().install("perf", read_query(self.query_document(), self.schema), self.schema)
+
+    @property
     def query(self) -> InstalledQuery:
         """The query as a service has it."""
-        installed = OperatorSet().install("perf", read_query(self.query_document(), self.schema), self.schema)
-        return installed.queries[0]
+        return self.operators.queries[0]
 
     @cached_property
     def features(self) -> tuple[Float32s, Float32s]:
@@ -154,12 +158,19 @@ class Graph:
         """How many records there are."""
         return 2 * self.vertices + sum(map(len, self.edges))
 
-    def oracle(self, seeds: Iterable[int]) -> Oracle:
-        """Return an oracle that knows all that matters to these seeds."""
+    def later(self, count: int) -> EdgeColumns:
+        """Return u2i edges that come after all others, each the newest of its user."""
+        rng = np.random.default_rng(self.seed + 3)
+        ends = rng.integers(0, self.vertices, (2, count))
+        first = 1 + max(len(edges) for edges in self.edges)
+        return EdgeColumns(U2I, USER, ends[0], ends[1], np.arange(first, first + count, dtype=np.int64), np.ones(count, np.float32))
+
+    def oracle(self, seeds: Iterable[int], later: int = 0) -> Oracle:
+        """Return an oracle that knows all that matters to these seeds, and the first edges of `later`."""
         oracle = Oracle(self.schema)
         i2i, u2i = self.edges
         users = np.unique(np.fromiter(seeds, np.int64))
-        items = np.unique(self._tell(oracle, u2i, users))
+        items = np.unique(np.concatenate([self._tell(oracle, u2i, users), self._tell(oracle, self.later(later), users)]))
         further = np.unique(np.concatenate([items, self._tell(oracle, i2i, items)]))
         for vtype, own in ((USER, users), (ITEM, further)):
             for vertex in own[own < self.vertices].tolist():

@@ -13,7 +13,7 @@ from fastapi.responses import JSONResponse, PlainTextResponse
 
 from dgs.api.body import read_body
 from dgs.api.health import state_shown
-from dgs.api.openapi import texts
+from dgs.api.openapi import ADMIN, texts
 from dgs.api.parts import Parts
 from dgs.api.problems import problem_of
 from dgs.core.errors import ConflictError, DgsError, InputError, PlanError
@@ -141,6 +141,7 @@ def admin_router(parts: Parts) -> APIRouter:
                 status_code=501 if path == "checkpoint" else 200,
                 response_class=JSONResponse if path in JSON else PlainTextResponse,
                 responses=texts(*REFUSALS.get(path, ()), 503),
+                openapi_extra=ADMIN.get(path),
             )
     for path in (PREFIX.rstrip("/"), PREFIX + "{rest:path}"):
         router.add_api_route(path, admin.answer, methods=METHODS, include_in_schema=False)

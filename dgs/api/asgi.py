@@ -19,7 +19,7 @@ from dgs.api.control import control_router
 from dgs.api.dataplane import DataPlane
 from dgs.api.health import health_router
 from dgs.api.metrics import metrics_router
-from dgs.api.openapi import SAMPLES, SCHEMAS
+from dgs.api.openapi import DATA_PATHS, SCHEMAS
 from dgs.api.page import page_router
 from dgs.api.parts import Partition, Parts
 from dgs.api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
@@ -104,7 +104,7 @@ def _framework(parts: Parts) -> Application:
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
             document = described()
-            document["paths"] = {"/samples": SAMPLES, **document["paths"]}
+            document["paths"] = {**DATA_PATHS, **document["paths"]}
             document.setdefault("components", {}).setdefault("schemas", {}).update(SCHEMAS)
         return described()
 

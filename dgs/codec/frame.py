@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Buffer  # type: ignore[attr-defined]
 
 MAGIC = b"DG"
-VERSION = 1
+VERSION = 2
 _HEAD = struct.Struct("<2sBB")
 _CRC = struct.Struct("<I")
 _PAD = bytes(8)
@@ -56,7 +56,9 @@ def decode_frame(data: bytes) -> tuple[int, list[Bytes]]:
     if magic != MAGIC:
         raise CodecError(f"not a frame of DGS: it begins with {data[:2]!r}")
     if version != VERSION:
-        raise CodecError(f"format version {version}; this program reads {VERSION}: upgrade it")
+        raise CodecError(
+            f"format version {version}; this program reads {VERSION}: {'upgrade it' if version > VERSION else 'upgrade what wrote it'}"
+        )
     buffer = np.frombuffer(bytearray(data), np.uint8)
     if zlib.crc32(memoryview(data)[8:], zlib.crc32(data[: _HEAD.size])) != crc:
         raise CodecError("wrong checksum: the bytes are damaged")

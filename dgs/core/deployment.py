@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from dgs.core.schema import Schema
 
-EMISSION_VERSION = 1
+EMISSION_VERSION = 2
 """What this code emits. A log begun under another version needs a program that still emits in that version."""
 IDLE_ITEMS = 4096
 """Default of `Deployment.idle_items`."""

@@ -1,7 +1,7 @@
 """The image of a slab: its elements as they were at one moment, the cut, taken piece by piece while the slab goes on changing.
 
-Whoever changes elements says so before (`preserve`); what is not taken yet is then copied aside. What was taken, and what came after
-the cut, costs nothing. A snapshot of a serving partition is made of such images; nothing here reads or writes a file.
+Whoever changes elements says so before (`preserve`); what is not taken yet is then copied aside. What was taken, and what came
+after the cut, costs nothing. A snapshot of a serving partition is made of such images; nothing here reads or writes a file.
 """
 
 from typing import NamedTuple

@@ -1,9 +1,9 @@
 """The image of a serving partition's state at a cut, taken in pieces while entries go on being applied.
 
 Only while there is one, the machine says before it changes rows which ones (`RowsImage`); the copies are made by `dgs.core.image`.
-What only grows (vertices, texts) or follows from the rest (free rows, idle rows, hash tables) is neither watched nor kept. A control
-item may give tables another shape: it abandons the image. `dgs.serving.snapshots` writes what comes out of here to a file, and
-`dgs.serving.restore` reads it; nothing here knows of files.
+What only grows (vertices, texts) is not watched, and what follows from the rest (free rows, idle rows, hash tables) is not kept. A
+control item may give tables another shape: it abandons the image. `dgs.serving.snapshots` writes what comes out of here to a file,
+and `dgs.serving.restore` reads it; nothing here knows of files.
 """
 
 import json
@@ -64,6 +64,7 @@ class StateImage:
 
     Attributes:
         position: of the log; all before it is in the state.
+        applied: how many items are in the state.
         sent: per sampler partition, the last number emitted up to the cut.
         meta: all that is no array, as JSON.
         abandoned: whether it has become useless; then take no more of it.
@@ -73,6 +74,7 @@ class StateImage:
         """Begin an image; a state has one at a time."""
         assert state.image is None, "an image is under way"
         self.position = position
+        self.applied = state.applied
         self.sent = list(state.sent)
         self.abandoned = False
         self._state = state

@@ -1,7 +1,8 @@
 """How much of an entry is applied at a time, so that requests have their turn soon.
 
-What an entry holds can be applied in pieces, as packing carries no meaning. How long a byte takes depends on plans, rows and the machine
-it runs on, so it is measured as it goes. The serving worker asks for pieces and tells how long each took; nothing here has a clock.
+What an entry holds can be applied in pieces, as packing carries no meaning. How long a byte takes depends on plans, on rows and on
+what it runs on, so it is measured as it goes. The serving worker asks for pieces and tells how long each took; nothing here has a
+clock.
 """
 
 from collections.abc import Iterator

@@ -1,8 +1,8 @@
 """Takes snapshots of one serving partition while it works, keeps the newest, and gives back the log that none of them needs.
 
 A snapshot counts, that is, stands under its name, only once all that was emitted up to its cut is acknowledged, and the barrier
-rounds that were told are durable: whoever starts from it does not say these things again. The worker says when a cut may be made and
-has the newest one restored when it starts. The event loop is held for one piece at a time; files are written in threads.
+rounds that were told are durable: whoever starts from it does not say these things again. The worker says when a cut may be made,
+and has the newest one restored when it starts. The event loop is held for one piece at a time; files are written in threads.
 """
 
 import asyncio
@@ -118,7 +118,6 @@ class Snapshots:
     def cut(self, state: ServingState, position: Position) -> StateImage:
         """Begin a snapshot of the state as it is now; the position is that of the next entry. `write` has to follow."""
         self._taking, self._begun_at = True, self._clock()
-        self._cut_at, self._applied = position, state.applied
         return StateImage(state, position)
 
     async def write(self, image: StateImage, settled: Callable[[], Awaitable[None]]) -> None:
@@ -155,7 +154,7 @@ class Snapshots:
             await in_thread(draft.finish)
         finally:
             await in_thread(draft.discard)
-        self.newest = (await in_thread(self._folder.files))[0]
+        self.newest, self._cut_at, self._applied = (await in_thread(self._folder.files))[0], image.position, image.applied
         _log.info("snapshot written", partition=self._partition, position=image.position, bytes=self.newest.nbytes)
         return True
 

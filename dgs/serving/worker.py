@@ -1,8 +1,8 @@
 """Drives one serving partition: reads its log, lets the machine apply in slices, sends its requests, and answers lookups.
 
-State lives in memory. It starts from the newest snapshot, or empty, and is made anew by replaying the log from there. Requests of a
-replay wait until it is done, as the log itself tells which of them have been answered; the few that are sent again are duplicates to
-the sampler partitions. An entry is applied in pieces, so that the event loop is never held for much longer than a slice.
+State lives in memory. It starts from the newest snapshot, or empty, and is made anew by replaying the log from there. Requests of
+a replay wait until it is done, as the log itself tells which of them have been answered; the few that are sent again are duplicates
+to the sampler partitions. An entry is applied in pieces, so that the event loop is never held for much longer than a slice.
 """
 
 import asyncio

@@ -90,7 +90,7 @@ class Parser:
         """Return the records and the dead letters of a block of at most `lines_max` lines."""
         if block.cut:
             reason = f"longer than {LINE_BYTES_MAX >> 20} MiB; only its beginning is kept here"
-            return Parsed(RecordBatch(()), [DeadLetter(block.first_line, reason, block.data[:1000])])
+            return Parsed(RecordBatch(()), [DeadLetter(block.first_line, reason, block.data[:-1][:1000])])
         lines = Lines(block, self._delimiter)
         columns = _Columns(lines, self._list_delimiter)
         groups: list[VertexRecords | EdgeRecords] = []

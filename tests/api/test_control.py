@@ -251,6 +251,7 @@ async def test_everything_is_documented(client: Client) -> None:
     assert paths == {
         "GET /samples",
         "POST /samples",
+        "GET /infer",
         "GET /queries",
         "POST /queries",
         "GET /queries/{name}",

@@ -163,6 +163,13 @@ def test_a_plan_that_a_graph_is_not_of_is_noticed(change: Callable[[list[pb.Plan
     assert batch.merged().seeds.tolist() == SEEDS, "what needs no plan is there"
 
 
+def test_seeds_of_another_type_than_the_plan_s_are_noticed() -> None:
+    graph = world().graph(SEEDS)
+    graph.seed_type = "item"
+    with pytest.raises(CodecError, match="not of the plan that came with it"):
+        EgoGraphs.read(answer(graph))[0]
+
+
 def test_something_else_is_noticed() -> None:
     with pytest.raises(CodecError, match="no dgs"):
         read_message(b'{"samples": []}')

@@ -170,7 +170,8 @@ def lying(name: str, section: int, dtype: Any, field: str, row: int, value: int)
 
 
 HEAD = np.dtype([("generation", "<u4"), ("sender", "<u4"), ("first", "<u8")])
-NOTE = np.dtype([*HEAD.descr, ("position", "<u8"), ("number", "<u8"), ("watermark", "<i8"), ("oldest", "<u8"), ("appended_ms", "<u8"), ("flags", "V8")])
+TOLD = [("position", "<u8"), ("number", "<u8"), ("watermark", "<i8"), ("oldest", "<u8"), ("appended_ms", "<u8"), ("flags", "V8")]
+NOTE = np.dtype([*HEAD.descr, *TOLD])
 TIME = np.dtype([("appended_ms", "<u8")])
 LIES: list[tuple[Any, ...]] = [
     ("records", 0, TIME, "appended_ms", 0, 1 << 63),

@@ -53,7 +53,11 @@ class Snapshots:
         return self._taking is None and position > self._cut_at
 
     def may_write(self, unsent: Sequence[int | None]) -> bool:
-        """Whether there is a piece to write, or all that was emitted up to the cut is sent: per channel, the first number that is not."""
+        """Whether there is a piece to write, or all that was emitted up to the cut is sent.
+
+        Args:
+            unsent: per channel, the first number that is not sent; None where there is none.
+        """
         if self._taking is None:
             return False
         image, _, _ = self._taking

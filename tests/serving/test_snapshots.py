@@ -2,10 +2,12 @@
 
 import asyncio
 import errno
+import operator
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -20,7 +22,7 @@ from dgs.core.errors import PositionError, StateError
 from dgs.core.types import PartitionIndex, Position
 from dgs.serving import snapshots
 from dgs.serving.machine import ServingMachine
-from dgs.serving.snapshots import KEPT, Snapshots
+from dgs.serving.snapshots import Snapshots
 from dgs.serving.worker import ServingWorker
 from dgs.store.snapshots import SnapshotDraft, SnapshotFolder
 from dgs.testing.oracle import Expected
@@ -74,6 +76,10 @@ class Bus(MemoryBus):
         return await super().append(topic, partition, entries)
 
 
+async def all_reported() -> None:
+    """Nothing was told."""
+
+
 class Deployment:
     """One serving partition over one log and one folder, worker after worker.
 
@@ -102,32 +108,30 @@ class Deployment:
 
     @asynccontextmanager
     async def worker(
-        self, *, interval_s: float = 0.001, rounds_reported: Callable[[], Awaitable[None]] | None = None, slice_s: float = 0.002
+        self, *, interval_s: float = 0.001, rounds_reported: Callable[[], Awaitable[None]] = all_reported
     ) -> AsyncIterator[ServingWorker]:
         deployment = self.world.deployment
         taking = Snapshots(
             self.folder, deployment, S0, self.bus, interval_s=interval_s, clock=time.monotonic, troubles=self.troubles
         )
-        more = {} if rounds_reported is None else {"rounds_reported": rounds_reported}
         worker = ServingWorker(
             deployment,
             S0,
             self.bus,
             clock=time.monotonic,
-            slice_s=slice_s,
+            slice_s=0.002,
             on_round=lambda *_: None,
             dead_letters=self.dead.append,
             snapshots=taking,
-            **more,
+            rounds_reported=rounds_reported,
         )
-        task = asyncio.create_task(worker.run())
+        task, main = asyncio.create_task(worker.run()), asyncio.current_task()
+        assert main is not None
 
         def failed(done: "asyncio.Task[None]") -> None:
             if not done.cancelled() and done.exception() is not None:
                 main.cancel()
 
-        main = asyncio.current_task()
-        assert main is not None
         task.add_done_callback(failed)
         try:
             yield worker
@@ -276,7 +280,7 @@ async def test_a_truncated_log_without_any_snapshot_is_refused(deployment: Deplo
     await two_snapshots(deployment)
     for file in deployment.folder.files():
         file.path.unlink()
-    with pytest.raises(StateError, match="none in .*its log was truncated"):
+    with pytest.raises(StateError, match=r"none in .*its log was truncated"):
         async with deployment.worker():
             await asyncio.Event().wait()
 
@@ -301,9 +305,9 @@ async def first_kept(deployment: Deployment) -> int:
         return int(str(e).rpartition("(")[2].rstrip(")"))
 
 
-async def until_truncated(deployment: Deployment) -> None:
+async def until_truncated(deployment: Deployment, condition: Callable[[int], bool] = lambda first: first > 0) -> None:
     async with asyncio.timeout(20):
-        while await first_kept(deployment) == 0:
+        while not condition(await first_kept(deployment)):  # noqa: ASYNC110 - as users see it
             await asyncio.sleep(0.002)
 
 
@@ -316,9 +320,7 @@ async def test_the_log_goes_as_far_as_the_oldest_kept_snapshot_does_not_need_it(
         for share in (0.5, 0.7, 1.0):
             older, newer = worker.snapshot_position, await deployment.feed(share)
             await deployment.snapshot_at(worker, newer)
-            async with asyncio.timeout(20):
-                while await first_kept(deployment) != older:
-                    await asyncio.sleep(0.002)
+            await until_truncated(deployment, partial(operator.eq, older))
             assert [f.position for f in deployment.folder.files()] == [newer, older]
 
 

@@ -1,5 +1,6 @@
 """A browser, pages that may not err nor talk to strangers, and services to look at."""
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from dgs.cli.examples import example
 from dgs.demo.u2i import generate
 from tests.e2e.inputs import Graph, of_files
 from tests.e2e.service import Service
-from tests.web.browser import chromium, chromium_path
+from tests.web.browser import MISSING, chromium, find_chromium
 from tests.web.mocked import MockedService
 
 ODD_IDS = (9_007_199_254_740_993, -(1 << 63))
@@ -51,8 +52,14 @@ def service(shop: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Headless Chromium. It keeps an event loop running in this thread, so it ends with the module."""
-    with chromium(chromium_path()) as browser:
+    """Headless Chromium. It keeps an event loop running in this thread, so it ends with the module.
+
+    Where it is missing tests are skipped; in continuous integration they fail.
+    """
+    executable = find_chromium()
+    if executable is None:
+        pytest.fail(MISSING) if os.environ.get("CI") else pytest.skip(MISSING)
+    with chromium(executable) as browser:
         yield browser
 
 

@@ -12,7 +12,12 @@ SCHEMA = {
 }
 BEGINNING = 1_715_000_000
 """Event time of the newest edge: seconds since 1970, as the page guesses."""
-STARTING = {"type": "urn:dgs:problem:not-ready", "title": "Not ready", "status": 503, "problems": ["the service is starting"]}
+STARTING: dict[str, Any] = {
+    "type": "urn:dgs:problem:not-ready",
+    "title": "Not ready",
+    "status": 503,
+    "problems": ["the service is starting"],
+}
 
 
 def plan(fanouts: Sequence[int] = (25, 10)) -> dict[str, Any]:

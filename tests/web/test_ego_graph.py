@@ -172,7 +172,7 @@ def test_everything_is_within_reach_of_the_keyboard(open_page: OpenPage, service
     page.keyboard.press("Enter")
     seed = page.locator('.vertex[data-key="user/7"]')
     expect(seed).to_be_visible()
-    passed = []
+    passed: list[str] = []
     while "vertex" not in passed and len(passed) < 20:
         page.keyboard.press("Tab")
         passed.append(

@@ -53,7 +53,8 @@ class World:
         self._serial += 1
         ids, serial = np.array([src], np.int64), np.array([self._serial], np.int64)
         width = Layouts(SCHEMA).edge[EDITS].width
-        return RecordBatch((EdgeRecords(etype, 0, 1, ids, serial, serial, np.zeros((1, width), np.uint8)),), [], int(self.now * 1000))
+        edges = EdgeRecords(etype, 0, 1, ids, serial, serial, np.zeros((1, width), np.uint8))
+        return RecordBatch((edges,), [], int(self.now * 1000))
 
     async def append(self, *batches: RecordBatch) -> Position:
         return await self.bus.append(RECORDS, ZERO, [encode_records(b) for b in batches])

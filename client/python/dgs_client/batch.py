@@ -82,7 +82,8 @@ class EgoGraphs(Sequence[EgoGraph]):
             if plan is None:
                 raise DgsError(
                     f"seed {graph.seeds[place]} shares a graph with others, and the answer lacks the plan that tells whose is "
-                    "what: the service is older than this client; upgrade it, ask for one seed at a time, or take `dense` or `merged`"
+                    "what: the service is older than this client; upgrade it, ask for one seed at a time, or use `dense` or "
+                    "`merged`"
                 )
             if not plan.fits(graph):
                 raise CodecError("a graph is not of the plan that came with it; the answer is damaged")

@@ -1,0 +1,166 @@
+"""What users see while data streams in: how soon an update is in the answers, and how much slower reads are.
+
+A writer streams at a fixed rate, a reader asks at a fixed rate, and a probe adds single edges on a schedule and asks until it sees
+them. Reads without the writer alternate with reads beside it. Afterwards the answers must be the oracle's, with all that was
+written.
+"""
+
+import asyncio
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import median
+
+import numpy as np
+from dgs_client.connection import Connection
+from prometheus_client.parser import text_string_to_metric_families
+
+from dgs.core.layout import Layouts
+from dgs.core.records import RecordBatch
+from dgs.wire.samples_pb2 import Samples
+from perf import client, writer
+from perf.check import WrongAnswerError, check_all
+from perf.client import Answered, Load
+from perf.graph import U2I, USER, EdgeColumns, Graph, edge_records
+from perf.report import Aim, Row
+from perf.service import Feed, Service
+
+VISIBLE_MS, READS = Aim(most=50, of_ratio=False), Aim(most=3)
+PROBES_PER_S = 20
+PROBE_USERS = 64
+"""Users of their own, behind those of the graph, so that probes change no other answer."""
+_POLL_S = 0.002
+_GIVE_UP_S = 30.0
+_ACCEPT = {"accept": "application/x-protobuf"}
+
+
+def measure(graph: Graph, service: Service, *, edges_per_s: float, reads_per_s: float, rounds: int, seconds: float) -> list[Row]:
+    """Return the rows for visibility and for reads while loading.
+
+    Args:
+        graph: that the service has been loaded with.
+        service: a running one.
+        edges_per_s: what the writer offers.
+        reads_per_s: what the reader offers, with the writer and without.
+        rounds: without and with, each.
+        seconds: of one.
+
+    Raises:
+        WrongAnswerError: an answer is not the oracle's, or an update does not show.
+    """
+    load = Load(service.port, graph.vertices, 1, seconds, rate=reads_per_s, keep=8)
+    alone: list[Answered] = []
+    beside: list[Answered] = []
+    polled: list[float] = []
+    told: list[float] = []
+    late = written = 0
+    before = _freshness(service)
+    for i in range(rounds):
+        alone.append(client.run(replace(load, seed=10 + i)))
+        shape = graph.shape
+        stream = writer.Stream(
+            service.server, (shape.first, shape.second, shape.dim), graph.vertices, written, edges_per_s, seconds + 2
+        )
+        writing = writer.start(stream)
+        time.sleep(0.5)  # the stream is to run evenly before anything is timed
+        reading = client.start(replace(load, seed=20 + i))
+        seen = asyncio.run(_probe(graph, service, seconds, i))
+        polled, told = polled + seen[0], told + seen[1]
+        beside.append(client.collect(reading))
+        done = writer.collect(writing)
+        written, late = written + stream.edges, max(late, int(done.late_ms_most))
+        service.settle()
+    own = _quantiles(before, _freshness(service))
+    after = client.run(replace(load, seconds=min(seconds, 1.0), keep=32, seed=30))
+    checked = check_all(graph, after.kept, written)
+    p99 = float(np.quantile(polled, 0.99)) * 1000
+    visible = {"p50_ms": _ms(polled, 0.5), "p99_ms": p99, "p999_ms": _ms(polled, 0.999), "offered_per_s": edges_per_s}
+    confirmed = {"p50_ms": _ms(told, 0.5), "p99_ms": _ms(told, 0.99), "p999_ms": _ms(told, 0.999), "offered_per_s": edges_per_s}
+    detail = {"probes_s": polled, "probes_min_position_s": told, "checked": checked, "writer_late_ms_most": late}
+    ratio = median(b.p99_ms / a.p99_ms for a, b in zip(alone, beside, strict=True))
+    reads = {"alone": [a.latencies() for a in alone], "beside": [b.latencies() for b in beside]}
+    reads |= {"histogram": beside[-1].histogram, "floor_histogram": alone[-1].histogram}  # type: ignore[dict-item]
+    middle = sorted(beside, key=lambda b: b.p99_ms)[len(beside) // 2]
+    return [
+        Row("update → visible, by an outside probe: p99", "ms", p99, aim=VISIBLE_MS, latencies=visible, detail=detail),
+        Row("  the same, asked for by position: p99", "ms", confirmed["p99_ms"], latencies=confirmed),
+        Row("  the service's own dgs_freshness_seconds: p99", "ms", own[1] * 1000, latencies={"p50_ms": own[0] * 1000}),
+        Row(
+            f"reads while loading, {graph.shape}: p99",
+            "ms",
+            median(b.p99_ms for b in beside),
+            median(a.p99_ms for a in alone),
+            ratio,
+            READS,
+            middle.latencies(reads_per_s),
+            reads,
+        ),
+    ]
+
+
+async def _probe(graph: Graph, service: Service, seconds: float, turn: int) -> tuple[list[float], list[float]]:
+    """Add edges on a schedule; return the seconds until each is seen, by asking again and again, and by asking for the position."""
+    layouts = Layouts(graph.schema)
+    polled: list[float] = []
+    told: list[float] = []
+    async with Feed(service.server) as feed:
+        began = time.perf_counter()
+        with Connection(service.server) as connection:
+            for i in range(int(seconds * PROBES_PER_S)):
+                due = began + i / PROBES_PER_S
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+                user, item = graph.vertices + i % PROBE_USERS, i % graph.vertices
+                timestamp = (turn + 1) * (1 << 40) + i
+                one = [np.array([value], np.int64) for value in (user, item, timestamp)]
+                edge = EdgeColumns(U2I, USER, one[0], one[1], one[2], np.ones(1, np.float32))
+                positions = dict(feed.sender.positions)
+                await feed.send(RecordBatch((edge_records(layouts, edge, slice(0, 1)),)))
+                partition, position = next((p, at) for p, at in feed.sender.positions.items() if positions.get(p) != at)
+                if i % 2:
+                    token = f"{feed.init.generation}:{partition}:{position}"
+                    path = f"/samples?vid={user}&min_position={token}&timeout_ms={int(_GIVE_UP_S * 1000)}"
+                    message = connection.get(path, headers=_ACCEPT).body
+                    told.append(time.perf_counter() - due)
+                    if timestamp not in _newest(message):
+                        raise WrongAnswerError(f"an answer of position {token} does not show what was written there")
+                else:
+                    path = f"/samples?vid={user}"
+                    while timestamp not in _newest(connection.get(path, headers=_ACCEPT).body):
+                        if time.perf_counter() - due > _GIVE_UP_S:
+                            raise WrongAnswerError(f"an update is not in the answers after {_GIVE_UP_S:g} s")
+                        await asyncio.sleep(_POLL_S)
+                    polled.append(time.perf_counter() - due)
+    return polled, told
+
+
+def _newest(message: bytes) -> set[int]:
+    """Return the timestamps of all edges of an answer."""
+    graphs = Samples.FromString(message).graphs
+    return {t for g in graphs for e in g.edges for t in np.frombuffer(e.timestamps, "<i8").tolist()}
+
+
+def _ms(seconds: Sequence[float], q: float) -> float:
+    return float(np.quantile(seconds, q)) * 1000
+
+
+def _freshness(service: Service) -> dict[float, float]:
+    """Return the service's histogram of freshness: cumulated counts by upper bound in seconds."""
+    text = service.connection.get("/metrics").text
+    samples = [s for f in text_string_to_metric_families(text) for s in f.samples]
+    return {float(s.labels["le"]): s.value for s in samples if s.name == "dgs_freshness_seconds_bucket"}
+
+
+def _quantiles(before: dict[float, float], after: dict[float, float]) -> tuple[float, float]:
+    """Return p50 and p99 in seconds of what came between, linear within a bucket as Prometheus has it."""
+    counts = {bound: after[bound] - before.get(bound, 0.0) for bound in sorted(after)}
+    total = max(counts.values(), default=0.0)
+
+    def quantile(q: float) -> float:
+        low, below = 0.0, 0.0
+        for bound, cumulated in counts.items():
+            if cumulated >= q * total and cumulated > below:
+                return low if bound == float("inf") else low + (bound - low) * (q * total - below) / (cumulated - below)
+            low, below = bound, cumulated
+        return 0.0
+
+    return quantile(0.5), quantile(0.99)
