@@ -4,9 +4,10 @@ PYTHON ?= python3
 BIN := .venv/bin
 STAMP := .venv/.stamp
 DEMO_DIR := demo-data
+SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run test quick lint perf proto screenshots clean
+.PHONY: help venv demo run test quick lint fuzz perf docs proto screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -36,6 +37,12 @@ lint: $(STAMP) ## style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+fuzz: $(STAMP) ## fuzz from fresh seeds for a while: make fuzz SECONDS=600
+	FUZZ_SECONDS=$(SECONDS) $(BIN)/pytest tests/fuzz -k fresh
+
+docs: $(STAMP) ## generate docs/reference from the code
+	$(BIN)/python -m docs.generate
 
 perf: $(STAMP) ## run every measurement of perf/
 	@set -e; for script in perf/ingest.py; do echo "== $$script"; $(BIN)/python $$script; done

@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from dgs.page import PAGE_BYTES, Page
 from dgs.telemetry import logs
 
 _log = logs.get(__name__)
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """What freeing space mends."""
-_FILE_BYTES = 4096
 _SHOWN_MOST = 8
 
 
@@ -31,12 +31,9 @@ class Troubles:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._path = path
+        self._page = None if path is None else Page(path)
         self._found: dict[str, str] = {}
-        if path is not None:
-            with suppress(OSError):  # no room even for this: the frontend looks at the disk itself
-                path.parent.mkdir(exist_ok=True)
-                self._publish()
+        self._changed()  # no room even for this: the frontend looks at the disk itself
 
     @property
     def found(self) -> list[str]:
@@ -64,30 +61,23 @@ class Troubles:
             self._changed()
 
     def _changed(self) -> None:
-        if self._path is not None:
+        if self._page is not None:
             with suppress(OSError):
                 self._publish()
 
     def _publish(self) -> None:
-        """Write the list over what stands in the file: its blocks are its own, so a full disk does not matter."""
-        assert self._path is not None
-        raw = json.dumps(self.found[:_SHOWN_MOST], ensure_ascii=True).encode()
-        if len(raw) > _FILE_BYTES:
-            raw = b'["more than fits here; see the log of the service"]'
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
-        try:
-            os.pwrite(descriptor, raw.ljust(_FILE_BYTES), 0)
-        finally:
-            os.close(descriptor)
+        assert self._page is not None
+        raw = json.dumps(self.found[:_SHOWN_MOST]).encode()
+        self._page.publish(raw if len(raw) <= PAGE_BYTES else b'["more than fits here; see the log of the service"]')
 
 
 def read_troubles(paths: Sequence[Path]) -> list[str]:
-    """Return what other processes have published; a file that is missing, or is just being written, says nothing."""
-    found: list[str] = []
-    for path in paths:
-        with suppress(OSError, ValueError):
-            found += [text for text in json.loads(path.read_bytes()) if isinstance(text, str)]
-    return found
+    """Return what other processes have published; a file that is missing says nothing."""
+    return [text for path in paths for text in Page(path).read(_texts) or ()]
+
+
+def _texts(data: bytes) -> list[str]:
+    return [text for text in json.loads(data) if isinstance(text, str)]
 
 
 class Disk:

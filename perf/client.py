@@ -235,7 +235,7 @@ class _Generator:
 
 def _requests(load: Load) -> list[tuple[Sequence[int], bytes]]:
     rng = random.Random(load.seed)
-    found = []
+    found: list[tuple[Sequence[int], bytes]] = []
     for _ in range(_POOL if load.seeds == 1 else _POOL // 8):
         seeds = [rng.randrange(load.vertices) for _ in range(load.seeds)]
         if load.seeds == 1:

@@ -1,16 +1,17 @@
-"""The floor of a request in process: a compiled gather that makes the same de-duplicated rows, edges and features, and nothing else.
+"""The floor of a request in process: a compiled gather of the same de-duplicated rows, edges and features, and nothing else.
 
 It has arrays in place of everything that a service needs: vertex ids are places in them, every row is full, nothing is written as
 a message. It is compiled as the service's kernels are, so the ratio says what the rest costs.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numba
 import numpy as np
 
-from dgs.core.types import Int64s
-from perf.graph import ITEM, USER, Graph, Shape
+from dgs.core.types import AnyArray, Int64s
+from perf.graph import ITEM, USER, Graph
 
 
 class Floor:
@@ -19,7 +20,7 @@ class Floor:
     def __init__(self, graph: Graph, seeds_most: int) -> None:
         shape, n, rng = graph.shape, graph.vertices, np.random.default_rng(graph.seed + 2)
         self._shape = shape
-        rows = []
+        rows: list[AnyArray] = []
         for fanout in (shape.first, shape.second):
             rows += [rng.integers(0, n, (n, fanout)).astype(np.int32), np.full(n, fanout, np.int32)]
             rows += [rng.integers(0, n, (n, fanout)), rng.random((n, fanout), np.float32)]
@@ -35,7 +36,8 @@ class Floor:
         first = k * shape.first
         second = first * shape.second
         self._stamp += 1
-        counts: tuple[int, int, int, int] = _gather(
+        gather: Callable[..., tuple[int, int, int, int]] = _gather
+        return gather(
             seeds,
             *self._rows,
             *self._features,
@@ -48,19 +50,13 @@ class Floor:
             *_edges(first),
             *_edges(second),
         )
-        return counts
-
-
-def shape_bytes(shape: Shape, users: int, items: int, first: int, second: int) -> int:
-    """Return the bytes that such a gather makes."""
-    return (users + items) * (8 + 4 * shape.dim) + (first + second) * 20
 
 
 def _edges(n: int) -> tuple[Any, ...]:
     return np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int64), np.empty(n, np.float32)
 
 
-@numba.njit(nogil=True)  # type: ignore[untyped-decorator]
+@numba.njit(nogil=True)
 def _gather(  # type: ignore[no-untyped-def]
     seeds,
     to1,

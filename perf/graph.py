@@ -159,9 +159,8 @@ class Graph:
         return 2 * self.vertices + sum(map(len, self.edges))
 
     def later(self, count: int) -> EdgeColumns:
-        """Return u2i edges that come after all others, each the newest of its user."""
-        rng = np.random.default_rng(self.seed + 3)
-        ends = rng.integers(0, self.vertices, (2, count))
+        """Return u2i edges that come after all others, each the newest of its user; of more of them these are the first."""
+        ends = np.random.default_rng(self.seed + 3).integers(0, self.vertices, (count, 2)).T.copy()
         first = 1 + max(len(edges) for edges in self.edges)
         return EdgeColumns(U2I, USER, ends[0], ends[1], np.arange(first, first + count, dtype=np.int64), np.ones(count, np.float32))
 
@@ -191,5 +190,5 @@ def edge_records(layouts: Layouts, edges: EdgeColumns, part: slice) -> EdgeRecor
     """Return a stretch of edges as records."""
     weights = edges.weights[part]
     payload: Bytes = layouts.edge[edges.etype].pack(len(weights), {"weight": (weights, None)})
-    own = (np.ascontiguousarray(c[part]) for c in (edges.src, edges.dst, edges.timestamps))
-    return EdgeRecords(edges.etype, edges.src_type, ITEM, *own, payload)
+    src, dst, timestamps = (np.ascontiguousarray(c[part]) for c in (edges.src, edges.dst, edges.timestamps))
+    return EdgeRecords(edges.etype, edges.src_type, ITEM, src, dst, timestamps, payload)

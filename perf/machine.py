@@ -20,7 +20,8 @@ class Machine:
     load: float
 
     def __str__(self) -> str:
-        return f"{self.cores} cores of {self.cpu}, {self.memory_gib:.0f} GiB, {self.system}, Python {self.python}, load {self.load:.1f}"
+        hardware = f"{self.cores} cores of {self.cpu}, {self.memory_gib:.0f} GiB"
+        return f"{hardware}, {self.system}, Python {self.python}, load {self.load:.1f}"
 
 
 def this_machine() -> Machine:

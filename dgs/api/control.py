@@ -73,9 +73,9 @@ class Control:
         get("/queries/{name:path}", summary="One query, by name or id", responses=problems(404, 422))(self.query)
         get("/barriers", summary="Barriers that are set")(self.barriers)
         how_far = "How far a barrier is; one that nobody has set is NOT_SET"
-        get("/barriers/{name:path}", summary=how_far, responses=problems(422))(self.barrier)
+        get("/barriers/{name:path}", summary=how_far, responses=problems(404, 422))(self.barrier)
         setting = _body(BarrierSetting.model_json_schema())
-        refusals = problems(409, 413, 422)
+        refusals = problems(404, 409, 413, 422)  # 404: a name with a line end in it is no path
         post("/barriers/{name:path}", summary="Set a barrier", responses=refusals, openapi_extra=setting)(self.set_barrier)
         proposal = _body(DimensionProposal.model_json_schema())
         refusals = problems(413, 422)

@@ -6,7 +6,11 @@ from dgs.api.request import TIMEOUT_MS_MOST
 from dgs.codec.messages import MEDIA_TYPE as PROTOBUF
 
 _INT64 = {"type": "integer", "format": "int64", "minimum": -(1 << 63), "maximum": (1 << 63) - 1}
-_QUERY = {"type": "string", "minLength": 1, "description": "name or id of the query; may be left out while exactly one is installed"}
+_QUERY = {
+    "type": "string",
+    "minLength": 1,
+    "description": "name or id of the query; may be left out while exactly one is installed",
+}
 _COLUMNS = {"type": "object", "additionalProperties": {"type": "array", "items": {}}, "description": "one array per attribute"}
 
 
@@ -29,7 +33,12 @@ _TOKENS = {
     "pattern": r"^[0-9]{1,9}:[0-9]{1,9}:[0-9]{1,18}(,[0-9]{1,9}:[0-9]{1,9}:[0-9]{1,18})*$",
     "description": "wait until these are reflected: GENERATION:PARTITION:POSITION, as loaders print them, with commas between",
 }
-_TIMEOUT = {"type": "integer", "minimum": 0, "maximum": TIMEOUT_MS_MOST, "description": "how long that may take; 10000 unless given"}
+_TIMEOUT = {
+    "type": "integer",
+    "minimum": 0,
+    "maximum": TIMEOUT_MS_MOST,
+    "description": "how long that may take; 10000 unless given",
+}
 _SCORES = {"type": "boolean", "description": "whether edges have a column of what they were chosen by; false unless given"}
 _FANOUTS = _array(_FANOUT) | {"description": "for each edge sampler, in plan order, how many neighbours at most"}
 _EDGES = _object(
@@ -67,7 +76,7 @@ SCHEMAS: dict[str, Any] = {
 
 MEANING = {
     400: "Refused; says why",
-    404: "No such query, or none is installed",
+    404: "No such query, none is installed, or no such path",
     409: "It contradicts what stands",
     413: "More seeds or a larger body than the settings allow",
     422: "Not understood; says why",

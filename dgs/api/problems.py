@@ -27,11 +27,16 @@ class Problem:
     headers: dict[str, str] = field(default_factory=dict)
     more: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def type(self) -> str:
+        """What tells problems apart, whatever they say."""
+        return f"urn:dgs:problem:{self.title.lower().replace(' ', '-')}"
+
     def body(self) -> bytes:
         """Return the document."""
         return orjson.dumps(
             {
-                "type": f"urn:dgs:problem:{self.title.lower().replace(' ', '-')}",
+                "type": self.type,
                 "title": self.title,
                 "status": self.status,
                 "detail": "; ".join(self.problems),

@@ -193,5 +193,8 @@ def _unknown(given: Mapping[str, Any], known: str) -> list[str]:
 
 
 def _shown(value: object) -> str:
-    text = orjson.dumps(value).decode()
+    try:
+        text = orjson.dumps(value).decode()
+    except orjson.JSONEncodeError:  # it reads what is nested deeper than it writes
+        return "a value that is nested so deep"
     return text if len(text) <= 60 else f"{text[:60]}…"

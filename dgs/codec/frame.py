@@ -56,9 +56,8 @@ def decode_frame(data: bytes) -> tuple[int, list[Bytes]]:
     if magic != MAGIC:
         raise CodecError(f"not a frame of DGS: it begins with {data[:2]!r}")
     if version != VERSION:
-        raise CodecError(
-            f"format version {version}; this program reads {VERSION}: {'upgrade it' if version > VERSION else 'upgrade what wrote it'}"
-        )
+        outdated = "it" if version > VERSION else "what wrote it"
+        raise CodecError(f"format version {version}; this program reads {VERSION}: upgrade {outdated}")
     buffer = np.frombuffer(bytearray(data), np.uint8)
     if zlib.crc32(memoryview(data)[8:], zlib.crc32(data[: _HEAD.size])) != crc:
         raise CodecError("wrong checksum: the bytes are damaged")

@@ -1,7 +1,7 @@
 """Reading the JSON documents that users give: schemas and queries.
 
-Python's reader takes what its writers, and the messages about what is wrong, then fail on: values nested hundreds deep. Here they are
-refused at the door, at a depth that no document has a use for. Nothing here knows what a document means.
+Python's reader takes what its writers, and the messages about what is wrong, then fail on: values nested hundreds deep. Here they
+are refused at the door, at a depth that no document has a use for. Nothing here knows what a document means.
 """
 
 import json

@@ -14,17 +14,19 @@ PIECE_BYTES_LEAST, PIECE_BYTES_MOST = 8 << 10, 256 << 10
 _FIRST_S_PER_BYTE = 5e-8
 _WEIGHT = 0.25
 """Of the newest measurement."""
+_SHARE = 0.75
+"""Of a slice that a piece is to take, so that one and what goes with it fit into it. Smaller ones cost more altogether."""
 
 
 class Pace:
-    """Cuts packs of blocks so that applying a piece takes about half a slice.
+    """Cuts packs of blocks so that applying a piece takes most of a slice, and not more.
 
     Args:
         slice_s: how long the event loop may be held.
     """
 
     def __init__(self, slice_s: float) -> None:
-        self._piece_s = slice_s / 2
+        self._piece_s = slice_s * _SHARE
         self._s_per_byte = _FIRST_S_PER_BYTE
 
     @property
@@ -40,6 +42,10 @@ class Pace:
             yield BlockPack(pack.generation, pack.sender, first, piece)
             first += len(piece)
         yield BlockPack(pack.generation, pack.sender, first, blocks[-1], pack.note)
+
+    def expected_s(self, nbytes: int) -> float:
+        """Return how long so many bytes will take."""
+        return nbytes * self._s_per_byte
 
     def took(self, nbytes: int, seconds: float) -> None:
         """Take note of how long a piece took. Small ones tell nothing about bytes: they are mostly overhead."""

@@ -206,12 +206,11 @@ class ServingWorker:
             for entry in entries:
                 await self._apply(entry)
                 self._position = entry.next
-                await self._take_turns()
             await self._outbox.room(UNSENT_BYTES_MOST)
 
-    async def _take_turns(self) -> None:
-        """Let others have their turn if this slice is over."""
-        if self._clock() >= self._slice_end:
+    async def _take_turns(self, next_s: float) -> None:
+        """Let others have their turn if this slice would be over before what comes next is done."""
+        if self._clock() + next_s >= self._slice_end:
             self._send_requests()
             await asyncio.sleep(0)
             self._slice_end = self._clock() + self._slice_s
@@ -222,13 +221,15 @@ class ServingWorker:
         except CodecError as e:
             self._dead.add(DeadEntry(SAMPLES, self._partition, entry, str(e)))
             _log.error("entry passed over", topic=SAMPLES, partition=self._partition, position=entry.position, cause=e)
+            await self._take_turns(0.0)
             return
         effects = Effects()
         for piece in self._pace.pieces(pack):
-            await self._take_turns()
+            nbytes = piece.blocks.nbytes
+            await self._take_turns(self._pace.expected_s(nbytes))
             began = self._clock()
             effects = self._apply_piece(piece)
-            self._pace.took(piece.blocks.nbytes, self._clock() - began)
+            self._pace.took(nbytes, self._clock() - began)
         self._moved.ring()
         if self.caught_up and effects.news is not None and effects.news.appended_ms:
             self._on_reflected(effects.news.appended_ms)

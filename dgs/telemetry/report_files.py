@@ -1,10 +1,11 @@
-"""Reports of samplers as small files of the data directory, each replaced as a whole: how they travel on one host.
+"""Reports of samplers as small files of the data directory: how they travel on one host.
 
-A file is not synced: after a power loss a report of before is worth nothing. Sampler processes write, the frontend reads.
+Sampler processes write, the frontend reads.
 """
 
 from pathlib import Path
 
+from dgs.page import Page
 from dgs.telemetry.reports import SamplerReport
 
 
@@ -20,23 +21,12 @@ class ReportFiles:
         Raises:
             OSError: it cannot be written.
         """
-        path = self._path(report.partition)
-        temporary = path.with_suffix(f".{report.pid}.tmp")  # a twin may report at the same time
-        self._folder.mkdir(exist_ok=True)
-        try:
-            temporary.write_bytes(report.to_json())
-            temporary.replace(path)
-        except OSError:
-            temporary.unlink(missing_ok=True)
-            raise
+        self._page(report.partition).publish(report.to_json())
 
     def latest(self, partition: int) -> SamplerReport | None:
         """Return the last report of a partition; None if there is none that can be read."""
-        try:
-            report = SamplerReport.from_json(self._path(partition).read_bytes())
-        except (OSError, ValueError):
-            return None
-        return report if report.partition == partition else None
+        report = self._page(partition).read(SamplerReport.from_json)
+        return report if report is not None and report.partition == partition else None
 
-    def _path(self, partition: int) -> Path:
-        return self._folder / f"sampler-{partition}.json"
+    def _page(self, partition: int) -> Page:
+        return Page(self._folder / f"sampler-{partition}.json")

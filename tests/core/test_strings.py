@@ -124,3 +124,57 @@ def test_a_sweep_is_wanted_when_the_table_has_doubled() -> None:
     table.sweep([])
     assert len(table) == 1
     assert not table.wants_sweep
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    before=st.lists(st.integers(0, 30), max_size=30),
+    live=st.sets(st.integers(0, 30)),
+    steps=st.lists(st.tuples(st.integers(1, 7), st.lists(st.integers(0, 45), max_size=4)), max_size=12),
+)
+def test_a_sweep_in_steps_keeps_what_is_marked_and_what_came_meanwhile(
+    before: list[int], live: set[int], steps: list[tuple[int, list[int]]]
+) -> None:
+    table = StringTable()
+    of = {n: table.intern(b"%d" % n) for n in before}
+    kept = {n for n in of if n in live}
+    table.begin_sweep()
+    assert table.sweeping
+    for n in sorted(kept):
+        table.mark(np.array([of[n], 0], np.uint64))
+    for most, texts in steps:
+        for n in texts:
+            of[n] = table.intern(b"%d" % n)
+            kept |= {n}
+        table.forget(most)
+    table.forget(1000)
+    assert not table.sweeping
+    assert len(table) == 1 + len(kept)
+    assert all(table[of[n]] == b"%d" % n for n in kept)
+    assert all(table[table.intern(b"%d" % n)] == b"%d" % n for n in range(50))
+
+
+def test_texts_that_one_entry_shares_are_not_lost_between_its_pieces() -> None:
+    """Interned with the first piece, they are referred to by none yet when a sweep begins before the second."""
+    table, strings = StringTable(), [b"x", b"y"]
+    first, second = refer([(b"x", b"")], list(strings)), refer([(b"y", b"x")], list(strings))
+    table.adopt(first, OFFSETS, strings)
+    table.begin_sweep()
+    table.adopt(second, OFFSETS, strings)
+    table.forget(1000)
+    assert read(second, {r: t for r, t in enumerate(table.texts(0, 3)) if t is not None}) == [(b"y", b"x")]
+
+
+def test_a_restored_table_has_the_same_references() -> None:
+    table = StringTable()
+    references = [table.intern(t) for t in (b"a", b"b", b"c", b"d")]
+    table.sweep([np.array([references[0], references[3]], np.uint64)])
+    texts = table.texts(1, table.references_used)
+    assert texts == [b"a", None, None, b"d"]
+    restored = StringTable()
+    for at in range(0, len(texts), 3):
+        restored.restore(texts[at : at + 3])
+    assert (restored.intern(b"a"), restored.intern(b"d"), len(restored)) == (references[0], references[3], 3)
+    assert {restored.intern(b"e"), restored.intern(b"f")} == {references[1], references[2]}
+    with pytest.raises(ValueError, match="has another, too"):
+        restored.restore([b"a"])

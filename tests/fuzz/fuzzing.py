@@ -1,7 +1,7 @@
 """Runs a check over generated examples: always the same ones, or fresh ones for a share of the time that there is.
 
-`FUZZ_SECONDS` is the time for all fresh runs together, `FUZZ_SEED` the seed of the first round of each. A failure says how to meet it
-again; what is found is shrunk by Hypothesis.
+`FUZZ_SECONDS` is the time for all fresh runs together, `FUZZ_SEED` the seed of the first round of each. A failure says how to meet
+it again; what is found is shrunk by Hypothesis.
 """
 
 import itertools

@@ -16,25 +16,25 @@ from tests.machines.graph import Edge, Vertex
 from tests.machines.world import World
 
 P, S, IDLE_ITEMS = 2, 2, 5
-_NODES: list[dict[str, Any]] = [
-    {"id": 0, "kind": "SOURCE", "params": {"vtype": 0}, "links": [1, 2]},
-    {"id": 1, "kind": "EDGE_SAMPLER", "params": {"vtype": 0, "etype": 0, "strategy": "topk_by_timestamp", "fanout": 3}, "links": [3, 4]},
-    {"id": 2, "kind": "VERTEX_SAMPLER", "params": {"vtype": 0}, "links": []},
-    {"id": 3, "kind": "EDGE_SAMPLER", "params": {"vtype": 1, "etype": 1, "strategy": "edge_weight", "fanout": 2}, "links": []},
-    {"id": 4, "kind": "VERTEX_SAMPLER", "params": {"vtype": 1}, "links": []},
-]  # fmt: skip
-PLAN = {
-    "priority": 0,
-    "query_id": 0,
-    "query_plan": {
-        "plan_nodes": [
-            node
-            | {"params": [{"key": k, "value": v} for k, v in node["params"].items()]}
-            | {"links": [{"node": n, "src_output": int(node["id"] != 0), "dst_input": 0} for n in node["links"]]}
-            for node in _NODES
-        ]
-    },
-}
+
+
+def _node(number: int, kind: str, links: list[int], **params: Any) -> dict[str, Any]:
+    return {
+        "id": number,
+        "kind": kind,
+        "params": [{"key": key, "value": value} for key, value in params.items()],
+        "links": [{"node": n, "src_output": int(number != 0), "dst_input": 0} for n in links],
+    }
+
+
+_NODES = [
+    _node(0, "SOURCE", [1, 2], vtype=0),
+    _node(1, "EDGE_SAMPLER", [3, 4], vtype=0, etype=0, strategy="topk_by_timestamp", fanout=3),
+    _node(2, "VERTEX_SAMPLER", [], vtype=0),
+    _node(3, "EDGE_SAMPLER", [], vtype=1, etype=1, strategy="edge_weight", fanout=2),
+    _node(4, "VERTEX_SAMPLER", [], vtype=1),
+]
+PLAN = {"priority": 0, "query_id": 0, "query_plan": {"plan_nodes": _NODES}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,10 +52,11 @@ def logs() -> Logs:
     rnd = random.Random(4)
     world = World(rnd, PLAN, P, S, IDLE_ITEMS)
     for _ in range(10):
+        weights, names = rnd.choices([None, 0.5, 2.0], k=3), rnd.choices([None, "x"], k=3)
+        ids = [(rnd.randint(-2, 2), rnd.randint(-2, 2), rnd.randint(0, 5)) for _ in range(3)]
         edges = [
-            Edge(0, 0, rnd.randint(-2, 2), 1, rnd.randint(-2, 2), rnd.randint(0, 5), rnd.choice([None, 0.5, 2.0]), rnd.choice([None, "x"]))
-            for _ in range(3)
-        ]  # fmt: skip
+            Edge(0, 0, src, 1, dst, at, weight, name) for (src, dst, at), weight, name in zip(ids, weights, names, strict=True)
+        ]
         more = [Edge(1, 1, rnd.randint(-2, 2), 0, rnd.randint(-2, 2), rnd.randint(0, 5), 1.5) for _ in range(3)]
         vertices = [Vertex(rnd.randint(0, 1), rnd.randint(-2, 2), rnd.randint(0, 5), rnd.randint(0, 5)) for _ in range(2)]
         world.load([*edges, *more, *vertices])

@@ -73,7 +73,9 @@ def nested(depth: int, inner: Any = 0) -> Any:
 
 
 texts = st.text(max_size=8) | st.sampled_from(["", "0", "timestamp", "weight", "\ud800", "\x00", "user", "a,b", "a\nb", "INT64"])
-numbers = st.sampled_from([*ODD_INTEGERS, -1, -(1 << 63), 10**30, 1e308, 0.5, -0.0, float("inf"), float("nan")]) | st.integers(-3, 12)
+numbers = st.sampled_from([*ODD_INTEGERS, -1, -(1 << 63), 10**30, 1e308, 0.5, -0.0, float("inf"), float("nan")]) | st.integers(
+    -3, 12
+)
 scalars = st.none() | st.booleans() | numbers | texts
 values = st.one_of(
     scalars,
@@ -94,7 +96,8 @@ def damaged_documents(draw: st.DrawFn, corpus: Sequence[Any], at_most: int = 5) 
 
 def _changed(draw: st.DrawFn, document: Any) -> Any:
     """Change one part: replace, remove or double it, or put a part of the document in its place."""
-    holder, key = None, None
+    holder: Any = None
+    key: Any = None
     part = document
     while isinstance(part, dict | list) and part and (holder is None or draw(st.integers(0, 5))):
         holder, key = part, draw(st.sampled_from(sorted(part, key=repr) if isinstance(part, dict) else range(len(part))))

@@ -1,6 +1,7 @@
-"""The API as a real server in a thread: one event loop with the coordinator, workers on a memory bus, and a graph that was loaded."""
+"""The API as a real server in a thread: one event loop with coordinator, workers on a memory bus, and a graph that was loaded."""
 
 import asyncio
+import json
 import socket
 import threading
 import time
@@ -11,9 +12,9 @@ from pathlib import Path
 import uvicorn
 
 from dgs.api import make_app
+from dgs.bus.base import RECORDS
 from dgs.codec.entries import encode_records
 from dgs.config import Settings
-from dgs.bus.base import RECORDS
 from dgs.core.types import PartitionIndex
 from dgs.telemetry.telemetry import Telemetry
 from tests.fuzz.logs import PLAN
@@ -57,22 +58,21 @@ def serving(folder: Path) -> Iterator[str]:
 
 
 async def _serve(folder: Path, url: list[str], ready: threading.Event, stop: threading.Event) -> None:
-    import json
-
     async with running(SCHEMA, json.dumps(PLAN), folder) as deployment:
         telemetry = Telemetry.of(deployment.bus, folder, folder, clock=time.monotonic, wall_clock=time.time)
         settings = Settings(seeds_max=40, body_bytes_max=4096)
         app = make_app(deployment.coordinator, deployment.serving, settings, telemetry=telemetry)
+        d = graph.DIMENSION
+        await deployment.coordinator.propose_dimension(d.kind, d.type, d.attribute, d.dim)
         for p, raws in graph.by_partition(GRAPH, P).items():
-            layouts = deployment.coordinator.layouts.confirmed(graph.DIMENSION)
-            await deployment.bus.append(RECORDS, PartitionIndex(p), [encode_records(graph.batch_of(raws, layouts))])
+            entry = encode_records(graph.batch_of(raws, deployment.coordinator.layouts))
+            await deployment.bus.append(RECORDS, PartitionIndex(p), [entry])
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
             server = uvicorn.Server(uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, access_log=False))
-            server.install_signal_handlers = lambda: None  # type: ignore[attr-defined]
             task = asyncio.create_task(server.serve([listening]))
             url.append(f"http://127.0.0.1:{listening.getsockname()[1]}")
-            while not all(worker.caught_up for worker in deployment.serving) or not server.started:
+            while not all(w.caught_up for w in deployment.serving) or not server.started:  # noqa: ASYNC110  # it tells no other way
                 await asyncio.sleep(0.01)
             ready.set()
             await asyncio.to_thread(stop.wait)

@@ -52,7 +52,9 @@ def texts(corpus: list[dict[str, Any]]) -> st.SearchStrategy[bytes]:
     """Texts of documents that were changed, and of any value; some with damage that is no JSON any more."""
     whole = [json.dumps(document).encode() for document in corpus]
     deep = st.sampled_from([300, 900, 990, 1000, 100_000]).map(lambda n: b"[" * n + b"]" * n)
-    return st.one_of(damaged_documents(corpus).map(as_json), damaged_documents(corpus).map(as_json), values.map(as_json), damaged(whole), deep)
+    return st.one_of(
+        damaged_documents(corpus).map(as_json), damaged_documents(corpus).map(as_json), values.map(as_json), damaged(whole), deep
+    )
 
 
 def as_json(document: Any) -> bytes:
@@ -151,7 +153,9 @@ def test_deep_documents_are_refused_or_installed(depth: int, where: str) -> None
 
 
 def test_names_are_taken_or_refused(fuzzer: Fuzzer) -> None:
-    fuzzer.run(check_name, st.text(max_size=6) | st.characters() | st.sampled_from(["7", "٣", "\ud800", "a\nb", "x" * 201]), count=200)
+    fuzzer.run(
+        check_name, st.text(max_size=6) | st.characters() | st.sampled_from(["7", "٣", "\ud800", "a\nb", "x" * 201]), count=200
+    )
 
 
 def check_name(name: str) -> None:

@@ -6,7 +6,6 @@ Whatever is read is what was written, or the documented error says that it is no
 import json
 import os
 import zlib
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -36,7 +35,9 @@ ENTRIES = [b"", b"x", b"entry" * 9, bytes(64), b"\xff" * 7]
 
 
 def test_frames(fuzzer: Fuzzer) -> None:
-    fuzzer.run(check_frames, st.tuples(damaged([b"".join(encode(ENTRIES))]), st.integers(1, 200), st.integers(0, 1 << 40)), count=300)
+    fuzzer.run(
+        check_frames, st.tuples(damaged([b"".join(encode(ENTRIES))]), st.integers(1, 200), st.integers(0, 1 << 40)), count=300
+    )
 
 
 def check_frames(example: tuple[bytes, int, int]) -> None:
@@ -161,7 +162,7 @@ def test_the_coordinators_state(fuzzer: Fuzzer, state_file: StateFile) -> None:
 
 
 @pytest.fixture(scope="module")
-def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[SnapshotFolder, bytes]]:
+def snapshot(tmp_path_factory: pytest.TempPathFactory) -> tuple[SnapshotFolder, bytes]:
     """A folder, and the bytes of the snapshot that stands in it."""
     folder = SnapshotFolder(tmp_path_factory.mktemp("snapshots"))
     machine = serving_before(0, len(logs().samples[0]))
@@ -171,7 +172,7 @@ def snapshot(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Snapsho
     while (piece := image.take()) is not None:
         draft.add(piece)
     draft.finish()
-    yield folder, folder.files()[0].path.read_bytes()
+    return folder, folder.files()[0].path.read_bytes()
 
 
 def test_snapshots(fuzzer: Fuzzer, snapshot: tuple[SnapshotFolder, bytes]) -> None:

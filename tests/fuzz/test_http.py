@@ -53,8 +53,29 @@ def test_the_document(fuzzer: Fuzzer, url: str) -> None:
     fuzzer.run(check, cases, count=150)
 
 
-WORDS = ["/samples", "/samples?vid=1", "/infer?qid=0&vid=1", "/queries", "/barriers/b", "/dimensions", "/admin/init", "/admin/barrier/set", "/"]
-PARAMETERS = ["vid=1", "query=q0", "fanouts=3,2", "fanouts=", "min_position=1:0:0", "timeout_ms=0", "scores=true", "qid=0", "name=x", "%ff=%00"]
+WORDS = [
+    "/samples",
+    "/samples?vid=1",
+    "/infer?qid=0&vid=1",
+    "/queries",
+    "/barriers/b",
+    "/dimensions",
+    "/admin/init",
+    "/admin/barrier/set",
+    "/",
+]
+PARAMETERS = [
+    "vid=1",
+    "query=q0",
+    "fanouts=3,2",
+    "fanouts=",
+    "min_position=1:0:0",
+    "timeout_ms=0",
+    "scores=true",
+    "qid=0",
+    "name=x",
+    "%ff=%00",
+]
 
 
 @st.composite
@@ -93,7 +114,7 @@ def test_requests(fuzzer: Fuzzer, url: str) -> None:
 HEADS = [
     b"GET /samples?vid=1 HTTP/1.1\r\nhost: x\r\n\r\n",
     b'POST /samples HTTP/1.1\r\nhost: x\r\ncontent-length: 13\r\n\r\n{"vids": [1]}',
-    b"POST /samples HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\n{\"vi\r\n0\r\n\r\n",
+    b'POST /samples HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\n4\r\n{"vi\r\n0\r\n\r\n',
     b"GET /queries/a%ffb HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n",
 ]
 

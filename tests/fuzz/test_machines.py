@@ -1,7 +1,7 @@
 """Damaged entries in the logs of machines: whatever can be decoded is applied, or refused with a documented error.
 
-An entry that was refused with CodecError has changed nothing; then, and after it was applied, the rest of the log is read. StateError
-(of which DivergedError is one) ends a machine. A serving machine that lives goes on answering.
+An entry that was refused with CodecError has changed nothing; then, and after it was applied, the rest of the log is read.
+StateError (of which DivergedError is one) ends a machine. A serving machine that lives goes on answering.
 """
 
 from dataclasses import replace
@@ -10,7 +10,8 @@ import numpy as np
 from hypothesis import strategies as st
 
 from dgs.codec.answers import AnswerHeader, answer_json
-from dgs.codec.entries import ControlItem, decode_entry, encode_control, encode_records
+from dgs.codec.entries import decode_entry, encode_control, encode_records
+from dgs.core.control import ControlItem
 from dgs.core.errors import CodecError, StateError
 from dgs.core.records import RecordBatch
 from dgs.core.types import Position

@@ -127,6 +127,7 @@ def open_mocked(browser: Browser, page_file: PageFile) -> Iterator[Callable[...,
         def served(route: Route) -> None:
             route.fulfill(body=page_file.html, headers=headers)
 
+        page.clock.install()
         page.route(lambda url: urlsplit(url).path == "/", served)
         mocked = MockedService(page, NOWHERE)
         if before is not None:

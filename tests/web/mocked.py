@@ -10,6 +10,8 @@ SCHEMA = {
     "vertex_defs": [{"vtype": 0, "name": "user"}, {"vtype": 1, "name": "item"}],
     "edge_defs": [{"etype": 3, "name": "follows"}, {"etype": 4, "name": "bought"}],
 }
+SOON_MS = 2_500
+"""Longer than the page waits between two turns; its clock goes on by itself, too."""
 BEGINNING = 1_715_000_000
 """Event time of the newest edge: seconds since 1970, as the page guesses."""
 STARTING: dict[str, Any] = {
@@ -111,8 +113,13 @@ class MockedService:
             "/cluster": (200, CLUSTER),
         }
         self.asked: list[str] = []
-        self._origin = origin
+        self._origin, self._page = origin, page
         page.route(lambda url: self._path(url) in self.replies, self._answer)
+
+    def change(self, **replies: tuple[int, Any] | None) -> None:
+        """Answer otherwise from now on, paths without their slash, and let the page's next turn come soon."""
+        self.replies.update({f"/{path}": reply for path, reply in replies.items()})
+        self._page.clock.fast_forward(SOON_MS)
 
     def _path(self, url: str) -> str:
         return url.removeprefix(self._origin).partition("?")[0]

@@ -1,7 +1,7 @@
 """Takes the pictures of docs/page.md: `make screenshots`, or `python -m tests.web.screenshots [FOLDER]`.
 
-It starts a service of its own with the made-up shop, event times as seconds since 1970, and streams updates into it while the second
-picture is taken. It is no test; the tests of the page are beside it.
+It starts a service of its own with the made-up shop, event times as seconds since 1970, and streams updates into it while the
+second picture is taken. It is no test; the tests of the page are beside it.
 """
 
 import sys

@@ -16,7 +16,8 @@ from tests.web.conftest import ODD_IDS, OpenPage
 
 
 def keys(page: Page, of: str) -> list[str]:
-    return [str(element.get_attribute("data-key")) for element in page.locator(f"#graph {of}").all()]
+    found: list[str] = page.locator(f"#graph {of}").evaluate_all("all => all.map(element => element.dataset.key)")
+    return found
 
 
 def drawn(page: Page) -> tuple[set[str], Counter[str]]:
@@ -61,9 +62,9 @@ def test_a_vertex_stands_on_the_ring_of_its_first_hop(open_page: OpenPage, servi
     answer = service.get("/samples?vid=7").json()
     first = {answer["vertices"]["item"]["ids"][row] for row in answer["edges"][0]["dst"]}
     assert first
-    for vertex in page.locator('.vertex[data-type="item"]').all():
-        hop = 1 if int(str(vertex.get_attribute("data-id"))) in first else 2
-        assert f"hop {hop}" in str(vertex.get_attribute("aria-label"))
+    items = page.locator('.vertex[data-type="item"]')
+    for vid, label in items.evaluate_all("all => all.map(v => [v.dataset.id, v.getAttribute('aria-label')])"):
+        assert f"hop {1 if int(vid) in first else 2}" in label
 
 
 @pytest.mark.parametrize("vid", ODD_IDS)

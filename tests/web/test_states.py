@@ -23,7 +23,7 @@ def test_where_no_query_is_installed_it_says_how_to_install_one(open_mocked: Ope
     page, mocked = open_mocked("/?vid=7", before=replies(queries=(200, {"queries": []})))
     expect(page.locator("#state")).to_contain_text("No query is installed")
     expect(page.locator("#state code")).to_have_text(f"dgs query install FILE --server {NOWHERE}")
-    mocked.replies["/queries"] = (200, {"queries": [{"id": 0, "name": "follows", "ready": True}]})
+    mocked.change(queries=(200, {"queries": [{"id": 0, "name": "follows", "ready": True}]}))
     expect(page.locator("#graph .vertex")).to_have_count(10)
 
 
@@ -36,8 +36,7 @@ def test_a_service_that_comes_back_is_noticed(open_mocked: OpenMocked, gone: tup
         expect(page.locator("#health")).to_have_text("away")
     else:
         expect(page.locator("#state li")).to_have_text(STARTING["problems"])
-    mocked.replies["/queries"] = (200, {"queries": [{"id": 0, "name": "follows", "ready": True}]})
-    mocked.replies["/samples"] = (200, answer(7, [1]))
+    mocked.change(queries=(200, {"queries": [{"id": 0, "name": "follows", "ready": True}]}), samples=(200, answer(7, [1])))
     expect(page.locator("#graph .vertex")).to_have_count(2)
     expect(page.locator("#away")).to_be_hidden()
     expect(page.locator("#health")).to_have_text("live")
@@ -47,10 +46,10 @@ def test_what_is_drawn_stays_while_a_watched_service_is_away(open_mocked: OpenMo
     page, mocked = open_mocked("/?vid=7")
     expect(page.locator("#graph .vertex")).to_have_count(10)
     page.locator("#watch").click()
-    mocked.replies["/samples"] = None
+    mocked.change(samples=None)
     expect(page.locator("#away")).to_be_visible()
     expect(page.locator("#graph .vertex")).to_have_count(10)
-    mocked.replies["/samples"] = (200, answer(7, [1, 2, -3, 4], 2))
+    mocked.change(samples=(200, answer(7, [1, 2, -3, 4], 2)))
     expect(page.locator('.edge.fresh[data-key="2:user/7>user/4@1714999460"]')).to_have_count(1)
     expect(page.locator("#graph .vertex")).to_have_count(13)
     expect(page.locator("#away")).to_be_hidden()
@@ -192,7 +191,7 @@ def test_a_narrow_screen_needs_no_scrolling_sideways(open_mocked: OpenMocked, pa
 def test_nothing_moves_where_the_user_wants_no_motion(open_mocked: OpenMocked) -> None:
     page, mocked = open_mocked("/?vid=7", reduced_motion="reduce")
     page.locator("#watch").click()
-    mocked.replies["/samples"] = (200, answer(7, [1, 2, -3, 4], 2))
+    mocked.change(samples=(200, answer(7, [1, 2, -3, 4], 2)))
     fresh = page.locator(".edge.fresh .shaft").first
     assert fresh.evaluate("shaft => getComputedStyle(shaft).animationName") == "none"
 
