@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dgs.page import PAGE_BYTES, Page
+from dgs.bulletin import BULLETIN_BYTES, Bulletin
 from dgs.telemetry import logs
 
 _log = logs.get(__name__)
@@ -31,7 +31,7 @@ class Troubles:
     """
 
     def __init__(self, path: Path | None = None) -> None:
-        self._page = None if path is None else Page(path)
+        self._bulletin = None if path is None else Bulletin(path)
         self._found: dict[str, str] = {}
         self._changed()  # no room even for this: the frontend looks at the disk itself
 
@@ -61,19 +61,19 @@ class Troubles:
             self._changed()
 
     def _changed(self) -> None:
-        if self._page is not None:
+        if self._bulletin is not None:
             with suppress(OSError):
                 self._publish()
 
     def _publish(self) -> None:
-        assert self._page is not None
+        assert self._bulletin is not None
         raw = json.dumps(self.found[:_SHOWN_MOST]).encode()
-        self._page.publish(raw if len(raw) <= PAGE_BYTES else b'["more than fits here; see the log of the service"]')
+        self._bulletin.publish(raw if len(raw) <= BULLETIN_BYTES else b'["more than fits here; see the log of the service"]')
 
 
 def read_troubles(paths: Sequence[Path]) -> list[str]:
     """Return what other processes have published; a file that is missing says nothing."""
-    return [text for path in paths for text in Page(path).read(_texts) or ()]
+    return [text for path in paths for text in Bulletin(path).read(_texts) or ()]
 
 
 def _texts(data: bytes) -> list[str]:

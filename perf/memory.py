@@ -18,19 +18,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from prometheus_client.parser import text_string_to_metric_families
 
 from dgs.core.layout import Layouts
 from dgs.core.records import RecordBatch
 from perf.graph import I2I, ITEM, U2I, USER, EdgeColumns, Graph, Shape, edge_records
 from perf.machine import this_machine
 from perf.plot import plot_memory
-from perf.process import cpu_seconds, folder_bytes, memory_of
-from perf.service import Feed, Service
+from perf.process import folder_bytes, memory_of
+from perf.service import Feed, Service, settle
 
 GRAPH = Graph(Shape(10, 5, 10), 50_000)
 BATCH = 32_768
-SAMPLES = 200
-"""How often memory is looked at."""
+INTERVAL_S = 0.5
+"""Between two looks."""
 GROWTH_MOST = 1.15
 """The largest memory of the last quarter, as a multiple of that of the second; the first fills rows and caches."""
 SNAPSHOT_INTERVAL_S = 5
@@ -48,8 +49,8 @@ def batches(graph: Graph, count: int) -> Iterator[RecordBatch]:
         yield RecordBatch((edge_records(layouts, edges, slice(0, n)),))
 
 
-def watch(service: Service, edges: int, began: float) -> dict[str, Any]:
-    """Return memory and disk of everything now; what is loaded is told by `edges`."""
+def watch(service: Service, began: float) -> dict[str, Any]:
+    """Return memory and disk of everything now; `edges` is how many the samplers have applied."""
     names = {f"{role} {i}": pid for role, pids in service.processes.items() for i, pid in enumerate(pids)}
     taken = {name: memory_of(pid) for name, pid in names.items()}
     folders = {
@@ -59,24 +60,37 @@ def watch(service: Service, edges: int, began: float) -> dict[str, Any]:
         "snapshots": service.state / "serving",
     }
     return {
-        "edges": edges,
+        "edges": _applied(service),
         "seconds": time.monotonic() - began,
         "rss": {name: memory.rss for name, memory in taken.items()},
         "uss": {name: memory.uss for name, memory in taken.items()},
         "disk": {name: folder_bytes(folder) for name, folder in folders.items()},
-        "cpu_s": {name: cpu_seconds([pid]) for name, pid in names.items()},
     }
 
 
+def _applied(service: Service) -> int:
+    """Return how many records the samplers have applied, as `/metrics` tells."""
+    text = service.connection.get("/metrics").text
+    families = text_string_to_metric_families(text)
+    return int(sum(s.value for f in families for s in f.samples if s.name == "dgs_records_applied_total"))
+
+
 async def stream(service: Service, count: int) -> list[dict[str, Any]]:
-    """Load so many edges; return what was seen meanwhile."""
-    began, seen, sent = time.monotonic(), [watch(service, 0, time.monotonic())], 0
-    async with Feed(service.server) as feed:
-        for batch in batches(GRAPH, count):
-            await feed.send(batch)
-            sent += len(batch)
-            if sent - seen[-1]["edges"] >= count / SAMPLES:
-                seen.append(await asyncio.to_thread(watch, service, sent, began))
+    """Load so many edges and wait until all are served; return what was seen meanwhile."""
+    began = time.monotonic()
+    seen = [watch(service, began)]
+
+    async def load() -> None:
+        async with Feed(service.server) as feed:
+            for batch in batches(GRAPH, count):
+                await feed.send(batch)
+        await asyncio.to_thread(settle, service.server)
+
+    loading = asyncio.create_task(load())
+    while not loading.done():
+        await asyncio.wait([loading], timeout=INTERVAL_S)
+        seen.append(await asyncio.to_thread(watch, service, began))
+    await loading
     return seen
 
 
@@ -94,9 +108,6 @@ def measure(count: int, results: Path) -> bool:
     print(machine)
     with Service(GRAPH, "--snapshot-interval-s", SNAPSHOT_INTERVAL_S) as service:
         samples = asyncio.run(stream(service, count))
-        service.settle()
-        began = time.monotonic() - samples[-1]["seconds"]
-        samples.append(watch(service, count, began))
     flat = True
     print(f"{count:,} edges in {samples[-1]['seconds']:.0f} s: {count / samples[-1]['seconds']:,.0f} edges/s")
     for name in samples[0]["rss"]:

@@ -15,7 +15,7 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from dgs_client.connection import Connection
 from dgs_loader.back_pressure import BackPressure
@@ -56,7 +56,6 @@ class Service:
         self.connection = Connection(self.server)
         self.processes: dict[str, list[int]] = {}
         self._up: subprocess.Popen[bytes] | None = None
-        self._barriers = 0
 
     def __enter__(self) -> Self:
         try:
@@ -104,19 +103,24 @@ class Service:
         return time.monotonic() - began
 
     def settle(self) -> None:
-        """Wait until all that has been loaded is served."""
-        self._barriers += 1
-        path = f"/barriers/perf-{self._barriers}"
-        self.connection.post_json(path, {"count": 1, "loader_id": 0})
-        deadline = time.monotonic() + READY_S
-        while self.connection.get(path).json()["state"] != "READY":
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"what was loaded is not served after {READY_S:g} s; see {self.folder / 'log'}")
-            time.sleep(_POLL_S)
+        """Wait until all that has been loaded is served; errors as `settle`."""
+        settle(self.server)
 
-    def cluster(self) -> dict[str, Any]:
-        """Return what the service says about itself."""
-        return self.connection.get("/cluster").json()
+
+def settle(server: str) -> None:
+    """Wait until all that has been loaded into a service is served.
+
+    Raises:
+        TimeoutError: it is not within `READY_S`.
+    """
+    path = f"/barriers/perf-{time.monotonic_ns()}"
+    with Connection(server) as connection:
+        connection.post_json(path, {"count": 1, "loader_id": 0})
+        deadline = time.monotonic() + READY_S
+        while connection.get(path).json()["state"] != "READY":
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"what was loaded into {server} is not served after {READY_S:g} s")
+            time.sleep(_POLL_S)
 
 
 async def _send(server: str, batches: Iterable[RecordBatch]) -> None:

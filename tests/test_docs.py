@@ -2,30 +2,18 @@
 
 import json
 import re
-import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
 from urllib.parse import urldefrag
 
-import click
-import httpx
 import pytest
-from dgs_loader.cli import main as dgs_loader
 from dgs_loader.pattern import PatternFile
 
-from dgs.api import make_app
-from dgs.bus.memory import MemoryBus
-from dgs.cli import main as dgs
-from dgs.config import SETTINGS, Settings
-from dgs.coordinator.coordinator import Coordinator
-from dgs.coordinator.state_file import StateFile
 from dgs.core.control import BARRIER, DIMENSION, INSTALL
-from dgs.core.deployment import Deployment
 from dgs.core.query import KNOWN, LATER, parse_query
 from dgs.core.schema import Schema
 from dgs.core.strategies import Strategy
-from dgs.telemetry.telemetry import Telemetry
+from docs.generate.commands import commands
+from docs.generate.paths import openapi
 from tests.e2e.service import Service
 
 ROOT = Path(__file__).parents[1]
@@ -43,20 +31,7 @@ def blocks(name: str, language: str) -> list[str]:
     return [text for kind, text in fenced if kind == language]
 
 
-def commands(command: click.Command, words: tuple[str, ...]) -> Iterator[tuple[str, click.Command]]:
-    """Give every visible command that does something, with its name as users type it."""
-    if not isinstance(command, click.Group):
-        yield " ".join(words), command
-        return
-    context = click.Context(command)
-    for name in command.list_commands(context):
-        child = command.get_command(context, name)
-        assert child is not None
-        if not child.hidden:
-            yield from commands(child, (*words, name))
-
-
-COMMANDS = dict([*commands(dgs, ("dgs",)), ("dgs-loader", dgs_loader)])
+COMMANDS = commands()
 
 
 # Complete ------------------------------------------------------------------------------------------------------------------------
@@ -64,11 +39,8 @@ COMMANDS = dict([*commands(dgs, ("dgs",)), ("dgs-loader", dgs_loader)])
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_is_described(name: str) -> None:
-    page = read("docs/cli.md")
-    assert name in page
-    options = [p for p in COMMANDS[name].params if isinstance(p, click.Option) and not p.hidden]
-    flags = [opt for o in options for opt in o.opts if opt.startswith("--")]
-    assert [f for f in flags if f not in page and f not in ("--help", "--version")] == []
+    """What its options are, the reference says."""
+    assert name in read("docs/cli.md")
 
 
 @pytest.mark.parametrize("block", [b for page in IDS for b in blocks(page, "sh")])
@@ -83,26 +55,8 @@ def test_every_command_line_is_one(block: str) -> None:
         assert [w for w in words if w.startswith("--") and w not in known] == []
 
 
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda s: s.name)
-def test_every_setting_is_described_with_its_default(setting: Any) -> None:
-    rows = [line.split("|") for line in read("docs/cli.md").splitlines() if f"`{setting.env}`" in line]
-    assert len(rows) == 1, "one line of the table"
-    _, flag, _, default, *_ = (cell.strip() for cell in rows[0])
-    # The only setting that no flag of `dgs up` gives is told to commands, which leave its unit out.
-    assert flag == f"`{setting.flag.removesuffix('-s') if setting.name == 'retry_timeout_s' else setting.flag}`"
-    assert default == ("unset" if setting.default is None else str(setting.default))
-
-
-async def test_every_route_is_described(tmp_path: Path) -> None:
-    schema = Schema.parse(blocks("docs/data-format.md", "json")[0])
-    deployment = Deployment("log", 1, 1, 1, schema)
-    bus = MemoryBus()
-    coordinator = Coordinator(deployment, bus, StateFile(tmp_path / "state.json", deployment), bus_url="memory://")
-    telemetry = Telemetry.of(bus, tmp_path, tmp_path, clock=time.monotonic, wall_clock=time.time)
-    app = make_app(coordinator, [cast(Any, None)], Settings(), telemetry=telemetry)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(cast(Any, app)), base_url="http://service") as client:
-        paths = (await client.get("/openapi.json")).json()["paths"]
-    routes = [f"`{method.upper()} {path}" for path, methods in paths.items() for method in methods]
+def test_every_route_is_described() -> None:
+    routes = [f"`{method.upper()} {path}" for path, methods in openapi()["paths"].items() for method in methods]
     assert len(routes) > 15
     page = read("docs/http.md")
     assert [r for r in routes if not re.search(re.escape(r) + r"[`?]", page)] == []

@@ -42,6 +42,7 @@ class Lookup:
         """
         program = self._program(query, fanouts)
         self._room.ask(np.array([seed], np.int64), _FIRST)
+        program.bind(1)
         self._run(program, 1, program.walk_only, WALK)
         hops = query.plan.hops()
         edges = [self._edges(program, i, node, hops[node.id], dst) for i, (node, dst) in enumerate(program.pairs)]
@@ -96,7 +97,7 @@ class Lookup:
         return program
 
     def _run(self, program: Program, seeds: int, gathering: Gathering, stages: int) -> int:
-        program.bind(seeds)
+        """Run a program that has been bound for so many seeds."""
         while (code := self._room.run(gathering.context, stages)) == STAMPS:
             for members in self._members.values():
                 members.forget()

@@ -83,6 +83,7 @@ class Program:
         self._members = members
         self._catalog = state.catalog
         self._moves = -1
+        self._seeds = 0
         self._feeds = self._lay_out(list(plan.nodes), fanouts)
         head = graph_head(state.deployment.schema.vertex_types[plan.seed_type].name)
         self._head: Bytes = np.frombuffer(bytearray(head), np.uint8)
@@ -112,11 +113,13 @@ class Program:
     def bind(self, seeds: int) -> None:
         """Make room for a walk from so many seeds, and take addresses anew if memory has moved."""
         state = self._state
+        if self._moves == Slab.moves and self._catalog is state.catalog and seeds <= self._seeds:
+            return
         for vtype in self.vtypes:
-            self._members[vtype].reserve(state.vertices[vtype].used, seeds)
-        if self._moves != Slab.moves or self._catalog is not state.catalog:
-            self._bind()
-            self._moves = Slab.moves
+            # As much as the index can hold: for more vertices its memory has to move first, and no request has to look.
+            self._members[vtype].reserve(len(state.vertices[vtype].ids), max(seeds, self._seeds))
+        self._bind()
+        self._moves, self._seeds = Slab.moves, max(seeds, self._seeds)
 
     def gathering(self, *, scores: bool) -> Gathering:
         """Return how its graphs are made, with or without scores; call after `bind`, and anew for each request."""

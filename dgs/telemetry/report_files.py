@@ -5,7 +5,7 @@ Sampler processes write, the frontend reads.
 
 from pathlib import Path
 
-from dgs.page import Page
+from dgs.bulletin import Bulletin
 from dgs.telemetry.reports import SamplerReport
 
 
@@ -21,12 +21,12 @@ class ReportFiles:
         Raises:
             OSError: it cannot be written.
         """
-        self._page(report.partition).publish(report.to_json())
+        self._bulletin(report.partition).publish(report.to_json())
 
     def latest(self, partition: int) -> SamplerReport | None:
         """Return the last report of a partition; None if there is none that can be read."""
-        report = self._page(partition).read(SamplerReport.from_json)
+        report = self._bulletin(partition).read(SamplerReport.from_json)
         return report if report is not None and report.partition == partition else None
 
-    def _page(self, partition: int) -> Page:
-        return Page(self._folder / f"sampler-{partition}.json")
+    def _bulletin(self, partition: int) -> Bulletin:
+        return Bulletin(self._folder / f"sampler-{partition}.json")

@@ -25,7 +25,7 @@ from docs.generate.markdown import code, page, table
 _ABOUT = """\
 Every path of the service, as `/openapi.json` describes it. While the service is starting, everything but `/livez` answers 503. What
 answers mean, with examples: [../http.md](../http.md); errors: [errors.md](errors.md)."""
-_EMPTY = {"attr_defs": [], "vertex_defs": [], "edge_defs": [], "edge_relation_defs": []}
+_EMPTY: dict[str, list[str]] = {"attr_defs": [], "vertex_defs": [], "edge_defs": [], "edge_relation_defs": []}
 _REFERENCE = "#/components/schemas/"
 
 
@@ -68,7 +68,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     if body := operation.get("requestBody"):
         for media_type, content in body["content"].items():
             parts += [f"Body, {code(media_type)}:", _properties(content["schema"])]
-    rows = [
+    answers = [
         (
             status,
             ", ".join(f"{code(m)} {_type(c.get('schema', {}))}" for m, c in answer.get("content", {}).items()),
@@ -76,7 +76,7 @@ def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
         )
         for status, answer in sorted(operation["responses"].items())
     ]
-    return "\n\n".join(part for part in [*parts, table(("status", "content", "meaning"), rows)] if part)
+    return "\n\n".join(part for part in [*parts, table(("status", "content", "meaning"), answers)] if part)
 
 
 def _schema(name: str, schema: dict[str, Any]) -> str:

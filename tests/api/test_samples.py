@@ -175,6 +175,7 @@ async def test_no_seeds_have_no_samples(client: Client, installed: InstalledQuer
         (b'{"vids": [1], "min_position": 5}', "min_position is a text"),
         (b'{"vids": [1], "min_position": ["1:0:3", "x"]}', "'x' is no position"),
         (b'{"vids": [NaN]}', "not JSON"),
+        (b'{"vids": ' + b"[" * 300 + b"]" * 300 + b"}", "not a value that is nested so deep"),
     ],
 )
 async def test_wrong_bodies(client: Client, installed: InstalledQuery, is_problem: ProblemCheck, body: bytes, why: str) -> None:

@@ -72,7 +72,19 @@ def test_damage_is_noticed(tmp_path: Path, deployment: Deployment, data: st.Data
         assert file.load() == STATE
 
 
-@pytest.mark.parametrize("damaged", ["", "[]", "null", '{"format": 1}', '{"format": "x"}', '{"format": 1, "state": 5, "crc32": 0}'])
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        "",
+        "[]",
+        "null",
+        '{"format": 1}',
+        '{"format": "x"}',
+        '{"format": Infinity}',
+        '{"format": 1, "state": 5, "crc32": 0}',
+        "[" * 100_000,
+    ],
+)
 def test_other_json_is_damage(tmp_path: Path, deployment: Deployment, damaged: str) -> None:
     (tmp_path / "state.json").write_text(damaged)
     with pytest.raises(StateError, match=r"damaged .* put back a copy"):
@@ -91,5 +103,13 @@ async def test_a_plan_that_is_not_accepted_any_more(
 def test_orders_must_be_numbered_without_gaps(tmp_path: Path, deployment: Deployment) -> None:
     file = StateFile(tmp_path / "state.json", deployment)
     file.save(State(last=2, queries=(Query(2, 0, "clicks", {}),)))
+    with pytest.raises(StateError, match="numbered"):
+        file.load()
+
+
+@pytest.mark.parametrize("last", [1 << 40, 10**30])
+def test_a_count_of_orders_is_compared_not_counted_up_to(tmp_path: Path, deployment: Deployment, last: int) -> None:
+    file = StateFile(tmp_path / "state.json", deployment)
+    file.save(State(last=last))
     with pytest.raises(StateError, match="numbered"):
         file.load()

@@ -112,6 +112,7 @@ def test_fields_follow_each_other_without_gaps_late_lists_in_the_order_of_confir
     assert list(layout.fields)[-2:] == ["FLOAT32_LIST", "INT64_LIST"]
     assert [list(x.fields) for x in LAYOUTS] == [list(layout.fields)[: len(layout.fields) - n] for n in (2, 1, 0)]
     assert layout.string_offsets == (layout.fields["STRING"].offset,)
+    assert [sorted(x.widths) for x in LAYOUTS] == [[x.width for x in LAYOUTS[: n + 1]] for n in range(3)]
 
 
 def test_a_bit_says_whether_there_was_a_timestamp_whose_value_stands_elsewhere() -> None:

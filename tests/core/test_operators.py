@@ -130,3 +130,24 @@ def test_ids_are_dense_never_used_again_and_a_function_of_the_sequence(sequence:
 def test_a_control_item_of_the_future_stops_the_machine_instead_of_being_passed_over() -> None:
     with pytest.raises(StateError, match="upgrade dgs"):
         Catalog.empty(SCHEMA).taken(ControlItem(3, "tick", {}))
+
+
+@pytest.mark.parametrize(
+    ("kind", "body"),
+    [
+        ("install", {"id": 0, "name": "q", "plan": {"query_plan": {}}}),
+        ("dimension", {"kind": "vertex", "type": 77, "attribute": 2, "dim": 2}),
+        ("dimension", {"kind": "vertex", "type": 0, "attribute": 0, "dim": 2}),
+        ("dimension", {"kind": "neither", "type": 0, "attribute": 2, "dim": 2}),
+        ("dimension", {"kind": "vertex", "type": 0, "attribute": 2, "dim": 1 << 40}),
+    ],
+)
+def test_a_control_item_of_another_deployment_stops_the_machine(kind: str, body: dict[str, Any]) -> None:
+    with pytest.raises(StateError, match="control item 3 does not fit this deployment"):
+        Catalog.empty(SCHEMA).taken(ControlItem(3, kind, body))
+
+
+def test_a_dimension_is_confirmed_once() -> None:
+    item = ControlItem(3, "dimension", {"kind": "vertex", "type": 0, "attribute": 2, "dim": 2})
+    with pytest.raises(StateError, match="there is no list for the dimension"):
+        Catalog.empty(SCHEMA).taken(item).taken(item)

@@ -140,6 +140,10 @@ def changed(node: dict[str, Any], **values: Any) -> dict[str, Any]:
 
 SHAPES: list[tuple[list[dict[str, Any]], list[str]]] = [
     ([source(1), changed(edge(1), id=-1)], ["plan_nodes[1]: id must be an integer from 0 to 2**32 - 1, not -1"]),
+    (
+        [source(1), changed(edge(1), id=1 << 32)],
+        ["plan_nodes[1]: id must be an integer from 0 to 2**32 - 1, not 4294967296"],
+    ),
     ([source(1), changed(edge(1), id="1")], ["plan_nodes[1]: id must be an integer from 0 to 2**32 - 1, not '1'"]),
     ([source(1), edge(1), edge(1)], ["node 1: the id is used twice"]),
     ([source(1), changed(edge(1), kind="X")], ["node 1: kind 'X' is none of SOURCE, VERTEX_SAMPLER, EDGE_SAMPLER"]),

@@ -10,7 +10,7 @@ from tests.e2e.inputs import write_graph
 from tests.e2e.processes import until
 from tests.e2e.service import Service
 
-LINES = 24_000
+LINES = 60_000
 
 
 def snapshots(service: Service) -> list[Path]:
@@ -25,7 +25,7 @@ def starts(service: Service) -> list[str]:
 
 @pytest.mark.slow
 def test_a_killed_service_starts_from_its_newest_snapshot_that_is_whole(new_service: NewService, tmp_path: Path) -> None:
-    graph = write_graph(tmp_path, LINES, users=3000, items=12_000)
+    graph = write_graph(tmp_path, LINES, users=6000, items=30_000)
     service = new_service(*graph.start_flags, "--serving-partitions", 1, "--snapshot-interval-s", 0.05)
     service.start()
     for part in range(3):
@@ -39,12 +39,13 @@ def test_a_killed_service_starts_from_its_newest_snapshot_that_is_whole(new_serv
         until("there is a new snapshot", lambda: snapshots(service)[-1:] != before[-1:])  # noqa: B023 - called at once
     until("two are kept", lambda: len(snapshots(service)) == 2)
     service.kill_all()
+    oracle, seeds = graph.oracle(), graph.seeds()[::20]
     older, newest = snapshots(service)
     assert "position=0 " in starts(service)[0]
 
     service.start("--snapshot-interval-s", 0)
     assert f"position={int(newest.stem)} " in starts(service)[1]
-    assert not wrong(service, graph, graph.oracle(), graph.seeds()[::10])
+    assert not wrong(service, graph, oracle, seeds)
     assert service.dgs("barrier", "status", "part-2").out == "READY\n"
     service.kill_all()
 
@@ -57,4 +58,4 @@ def test_a_killed_service_starts_from_its_newest_snapshot_that_is_whole(new_serv
     assert "snapshot is damaged; it is set aside" in service.said()
     assert snapshots(service) == [older]
     assert newest.with_name(f"{newest.name}.damaged").exists()
-    assert not wrong(service, graph, graph.oracle(), graph.seeds()[::10])
+    assert not wrong(service, graph, oracle, seeds)

@@ -19,11 +19,11 @@ from dgs.core.types import PartitionIndex
 from dgs.telemetry.telemetry import Telemetry
 from tests.fuzz.logs import PLAN
 from tests.machines import graph
-from tests.machines.graph import SCHEMA, Edge, Vertex
+from tests.machines.graph import SCHEMA, Edge, Raw, Vertex
 from tests.workers.deployment import P, running
 
 START_S_MAX = 60
-GRAPH = [
+GRAPH: list[Raw] = [
     *(Edge(0, 0, 1, 1, dst, dst, 1.5, "käse") for dst in range(5)),
     *(Edge(1, 1, dst, 0, 1, 7, 0.5) for dst in range(5)),
     *(Vertex(0, v, 1, v) for v in range(3)),

@@ -67,7 +67,7 @@ def test_lines(fuzzer: Fuzzer, tmp_path: Path, schema: Schema, patterns: Pattern
 
     def check(example: tuple[bytes, int, int]) -> None:
         data, block_bytes, line_bytes_max = example
-        records, letters = asyncio.run(load(data, block_bytes, line_bytes_max, tmp_path / "letters", patterns, layouts))
+        records, letters = load(data, block_bytes, line_bytes_max, tmp_path / "letters", patterns, layouts)
         left = Counter(map(repr, records))
         lines = data.split(b"\n")
         for number, raw in enumerate(lines if lines[-1] else lines[:-1], 1):
@@ -90,35 +90,44 @@ def test_lines(fuzzer: Fuzzer, tmp_path: Path, schema: Schema, patterns: Pattern
     fuzzer.run(check, inputs(), count=60)
 
 
-async def load(
-    data: bytes, block_bytes: int, line_bytes_max: int, folder: Path, patterns: PatternFile, layouts: Layouts
-) -> tuple[list[object], dict[int, tuple[str, bytes]]]:
-    """Return what the loader makes of an input: its records, and its dead letters by line."""
-    folder.unlink(missing_ok=True)
-    bus, letters = MemoryBus(), DeadLetterFile(folder)
-    await bus.ensure(RECORDS, P)
-    sender = Sender(bus, Partitioner(P, list(range(P))))
+Letters = dict[int, tuple[str, bytes]]
+"""Reason and text by line."""
+
+
+def load(
+    data: bytes, block_bytes: int, line_bytes_max: int, path: Path, patterns: PatternFile, layouts: Layouts
+) -> tuple[list[object], Letters]:
+    """Return what the loader makes of an input: its records, and its dead letters."""
+    path.unlink(missing_ok=True)
+    letters = DeadLetterFile(path)
     file = os.memfd_create("data")
     try:
         os.write(file, data)
         os.lseek(file, 0, os.SEEK_SET)
         reader = Reader(file, block_bytes=block_bytes, line_bytes_max=line_bytes_max)
-        pipeline = Pipeline(Parser(patterns, layouts), NoDimensions(), sender, letters, Progress(io.StringIO(), None))
-        await pipeline.load(reader)
+        records = asyncio.run(_load(reader, Parser(patterns, layouts), letters))
     finally:
         os.close(file)
         letters.close()
+    found = [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+    texts = {d["line"]: base64.b64decode(d["text"]) if "encoding" in d else d["text"].encode() for d in found}
+    assert len(texts) == letters.count == len(found), "one letter a line"
+    return records, {d["line"]: (d["reason"], texts[d["line"]]) for d in found}
+
+
+async def _load(reader: Reader, parser: Parser, letters: DeadLetterFile) -> list[object]:
+    bus = MemoryBus()
+    await bus.ensure(RECORDS, P)
+    sender = Sender(bus, Partitioner(P, list(range(P))))
+    await Pipeline(parser, NoDimensions(), sender, letters, Progress(io.StringIO(), None)).load(reader)
     records: list[object] = []
     for p in range(P):
         for entry in await bus.read(RECORDS, PartitionIndex(p), Position(0), max_bytes=1 << 30, wait_s=0):
             batch = decode_entry(entry.data)
             assert isinstance(batch, RecordBatch)
-            records += [(r.kind, r.type, r.ids) for r in records_of(batch, layouts)]
+            records += [(r.kind, r.type, r.ids) for r in records_of(batch, parser.layouts)]
     assert sender.records == len(records)
-    found = [json.loads(line) for line in folder.read_text().splitlines()] if folder.exists() else []
-    texts = {d["line"]: base64.b64decode(d["text"]) if "encoding" in d else d["text"].encode() for d in found}
-    assert len(texts) == letters.count == len(found), "one letter a line"
-    return records, {d["line"]: (d["reason"], texts[d["line"]]) for d in found}
+    return records
 
 
 # Patterns -------------------------------------------------------------------------------------------------------------------------

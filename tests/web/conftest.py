@@ -58,7 +58,9 @@ def browser() -> Iterator[Browser]:
     """
     executable = find_chromium()
     if executable is None:
-        pytest.fail(MISSING) if os.environ.get("CI") else pytest.skip(MISSING)
+        if os.environ.get("CI"):
+            pytest.fail(MISSING)
+        pytest.skip(MISSING)
     with chromium(executable) as browser:
         yield browser
 

@@ -1,4 +1,4 @@
-"""A small value that one process publishes and others read: one page of a file, written over in place.
+"""Bulletins: a small value that one process publishes and others read, written over in place in one block of a file.
 
 The file has its place on the disk from the first value on, so what is published gets through a full disk, too. It is not synced:
 after a power loss a value of before is worth nothing.
@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TypeVar
 
 T = TypeVar("T")
-PAGE_BYTES = 4096
+BULLETIN_BYTES = 4096
 _ATTEMPTS = 3
-"""A reader may meet a page that is half written; it is whole a moment later."""
+"""A reader may meet a bulletin that is half written; it is whole a moment later."""
 
 
-class Page:
-    """The page that stands in a file; its folder is made by the first value."""
+class Bulletin:
+    """What stands in a file; its folder is made by the first value."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -25,20 +25,20 @@ class Page:
         """Put a value in the place of the last one; it is filled up with spaces.
 
         Raises:
-            ValueError: it takes more than PAGE_BYTES.
+            ValueError: it takes more than BULLETIN_BYTES.
             OSError: the system refuses.
         """
-        if len(value) > PAGE_BYTES:
-            raise ValueError(f"{len(value)} bytes are more than a page has")
+        if len(value) > BULLETIN_BYTES:
+            raise ValueError(f"{len(value)} bytes are more than a bulletin has")
         self._path.parent.mkdir(exist_ok=True)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            os.pwrite(descriptor, value.ljust(PAGE_BYTES), 0)
+            os.pwrite(descriptor, value.ljust(BULLETIN_BYTES), 0)
         finally:
             os.close(descriptor)
 
     def read(self, parse: Callable[[bytes], T]) -> T | None:
-        """Return what `parse` makes of the value; None where there is no page, or `parse` raises ValueError again and again."""
+        """Return what `parse` makes of the value; None where there is no bulletin, or `parse` raises ValueError again and again."""
         for _ in range(_ATTEMPTS):
             try:
                 return parse(self._path.read_bytes().rstrip())
