@@ -7,10 +7,10 @@ DEMO_DIR := demo-data
 SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run test quick lint fuzz perf docs proto screenshots clean
+.PHONY: help venv demo run test quick lint fuzz perf perf-memory docs proto screenshots clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## make .venv with the project and all that its tests need
 
@@ -44,8 +44,13 @@ fuzz: $(STAMP) ## fuzz from fresh seeds for a while: make fuzz SECONDS=600
 docs: $(STAMP) ## generate docs/reference from the code
 	$(BIN)/python -m docs.generate
 
-perf: $(STAMP) ## run every measurement of perf/
-	@set -e; for script in perf/ingest.py; do echo "== $$script"; $(BIN)/python $$script; done
+perf: $(STAMP) ## measure everything beside its floor, in about five minutes
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,perf]'
+	$(BIN)/python -m perf
+
+perf-memory: $(STAMP) ## stream 50 million edges and watch memory and logs
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,perf]'
+	$(BIN)/python -m perf.memory
 
 proto: $(STAMP) ## generate dgs/wire/samples_pb2 from schemas/proto
 	@folder=$$(mktemp -d) && $(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=$$folder --pyi_out=$$folder dgs/v1/samples.proto \

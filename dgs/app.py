@@ -346,9 +346,7 @@ async def _keep_sampling(
                 store,
                 clock=time.monotonic,
                 commit_interval_s=settings.commit_interval_ms / 1000,
-                dead_letters=DeadEntryFile(
-                    directory.dead_letters / f"sampler-{partition}.jsonl", now=time.time, troubles=troubles
-                ),
+                dead_letters=DeadEntryFile(directory.dead_letters / f"sampler-{partition}.jsonl", now=time.time, troubles=troubles),
                 troubles=troubles,
                 reporter=Reporter(partition, ReportFiles(directory.reports).publish, clock=time.monotonic, wall_clock=time.time),
             )

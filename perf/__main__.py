@@ -27,9 +27,11 @@ class Scale:
     seconds: float = 2.0
     loading_s: float = 8.0
     reads_per_s: float = 500.0
+    in_process: tuple[Shape, ...] = (USUAL, WIDE)
+    http: tuple[Shape, ...] = (NARROW, USUAL)
 
 
-TINY = Scale(300, 6_000, 1, 0.2, 1.0, 100.0)
+TINY = Scale(300, 6_000, 1, 0.1, 0.5, 100.0, (NARROW,), (USUAL,))
 """Shows that it works; the figures mean nothing."""
 
 RATE, CORE_RATE = Aim(least=0.7), Aim(least=8_000, of_ratio=False)
@@ -38,14 +40,14 @@ SEEDS_RATE, BATCH_RATE = Aim(least=30_000, of_ratio=False), Aim(least=0.6)
 
 def in_process(scale: Scale) -> Iterator[Row]:
     """Requests without HTTP."""
-    for shape in (USUAL, WIDE):
+    for shape in scale.in_process:
         graph = Graph(shape, scale.vertices)
         yield from inprocess.measure(graph, inprocess.build(graph), rounds=scale.rounds, seconds=scale.seconds)
 
 
 def over_http(scale: Scale) -> Iterator[Row]:
     """Requests over HTTP, and what the graph takes."""
-    for shape in (NARROW, USUAL):
+    for shape in scale.http:
         graph = Graph(shape, scale.vertices)
         with Service(graph, "--serving-partitions", 1) as service:
             if shape == USUAL:

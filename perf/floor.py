@@ -56,7 +56,7 @@ def _edges(n: int) -> tuple[Any, ...]:
     return np.empty(n, np.int32), np.empty(n, np.int32), np.empty(n, np.int64), np.empty(n, np.float32)
 
 
-@numba.njit(nogil=True)
+@numba.njit(nogil=True, cache=True)
 def _gather(  # type: ignore[no-untyped-def]
     seeds,
     to1,

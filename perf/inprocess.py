@@ -89,7 +89,7 @@ def measure(graph: Graph, machines: Machines, *, rounds: int, seconds: float) ->
             return lookup.graph(query, own, asked)[0]  # noqa: B023 - called in this turn of the loop only
 
         floor = Floor(graph, seeds)
-        kept = [(own.tolist(), bytes(ours(own))) for own in pool[:: POOL // 8]]
+        kept = [(own.tolist(), bytes(ours(own))) for own in pool[:: POOL // 4]]
         check_all(graph, kept)
         times = _alternate({"ours": ours, "floor": floor.run}, pool, rounds, seconds)
         best, least = min(times["ours"]) * 1e6, min(times["floor"]) * 1e6

@@ -133,8 +133,8 @@ class Feed:
     """A loader without files: sends record batches as `dgs-loader` would; pauses when the service asks for it."""
 
     def __init__(self, server: str) -> None:
-        connection = Connection(server)
-        coordinator = Coordinator(connection)
+        self._connection = Connection(server)
+        coordinator = Coordinator(self._connection)
         self.init: LoaderInit = coordinator.init()
         self._bus = open_bus(self.init.bus)
         partitioner = Partitioner(self.init.data_partitions, self.init.router)
@@ -151,6 +151,7 @@ class Feed:
     async def __aexit__(self, *_: object) -> None:
         await self._pressure.close()
         await self._bus.close()
+        self._connection.close()
 
 
 def free_port() -> int:

@@ -45,5 +45,6 @@ def test_readers_meet_whole_values(tmp_path: Path) -> None:
     writer.start()
     while not done.is_set():
         found = bulletin.read(json.loads)
+        assert found is not None
         assert found == [found[0]] * (found[0] + 1)
     writer.join()

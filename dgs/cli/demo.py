@@ -167,7 +167,8 @@ def _hint(url: str, *, stay: bool) -> None:
         f"  {program} sample 7{server}\n"
         f"  {program} query list{server}\n"
         f"  {program} barrier status {BARRIER}{server}\n"
-        f"  curl '{url}/samples?vid=7'",
+        f"  curl '{url}/samples?vid=7'\n"
+        f"or open {url}/?vid=7 in a browser.",
         err=True,
     )
 

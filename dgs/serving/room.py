@@ -38,7 +38,7 @@ class Room:
     def __init__(self) -> None:
         self._record: Records = np.zeros(1, ROOM)
         self._record["mark"] = 1
-        self._fields = memoryview(self._record.view(np.int64))
+        self._fields = self._record.view(np.int64).data
         self._buffers: dict[str, Any] = {}
         self._views: dict[str, memoryview] = {}
         for name, (_, length) in _BUFFERS.items():

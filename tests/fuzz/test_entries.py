@@ -74,7 +74,9 @@ def check_control(data: bytes) -> None:
 
 def test_position_tokens(fuzzer: Fuzzer) -> None:
     digits = st.text("0123456789:,-+_ ٣\n", max_size=30)
-    fuzzer.run(check_token, st.text(max_size=20) | digits | st.lists(digits, max_size=3), count=300)
+    number = st.integers(0, 9).flatmap(lambda n: st.integers(0, 10 ** (3 * n)))
+    near = st.lists(number, min_size=3, max_size=3).map(lambda found: ":".join(map(str, found)))
+    fuzzer.run(check_token, st.text(max_size=20) | digits | near | st.lists(near | digits, max_size=3), count=300)
 
 
 def check_token(given: str | list[str]) -> None:

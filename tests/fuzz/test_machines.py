@@ -4,13 +4,16 @@ An entry that was refused with CodecError has changed nothing; then, and after i
 StateError (of which DivergedError is one) ends a machine. A serving machine that lives goes on answering.
 """
 
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 import numpy as np
 from hypothesis import strategies as st
 
 from dgs.codec.answers import AnswerHeader, answer_json
-from dgs.codec.entries import decode_entry, encode_control, encode_records
+from dgs.codec.entries import BlockPack, decode_entry, encode_blocks, encode_control, encode_records
+from dgs.core.blocks import Blocks
 from dgs.core.control import ControlItem
 from dgs.core.errors import CodecError, StateError
 from dgs.core.records import RecordBatch
@@ -22,7 +25,14 @@ from tests.fuzz.fuzzing import Fuzzer
 from tests.fuzz.logs import P, S, logs, sampler_before, sampler_state, serving_before, serving_state
 from tests.fuzz.mutations import damaged, damaged_documents, with_frame_checksum
 
+T = TypeVar("T")
+
 SEEDS = np.arange(-3, 4)
+
+
+def one_of(draw: st.DrawFn, entries: Sequence[T]) -> T:
+    """Draw one; Hypothesis writes out what `sampled_from` is given, and entries are long."""
+    return entries[draw(st.integers(0, len(entries) - 1))]
 
 
 def all_entries() -> list[bytes]:
@@ -40,7 +50,7 @@ def control_items(draw: st.DrawFn) -> bytes:
     """A control item of another body, or of another number; the number is often the next one, or nobody would look at the rest."""
     decoded = [decode_entry(data) for log in logs().records for data in log]
     items = [item for item in decoded if isinstance(item, ControlItem)]
-    item = draw(st.sampled_from(items))
+    item = one_of(draw, items)
     body = draw(damaged_documents([i.body for i in items]))
     number = draw(st.sampled_from([item.number, item.number, 1, 2, 3, 4]))
     return encode_control(ControlItem(number, draw(st.sampled_from([item.kind, item.kind, "unheard-of"])), body))
@@ -50,7 +60,7 @@ def control_items(draw: st.DrawFn) -> bytes:
 def record_batches(draw: st.DrawFn) -> bytes:
     """A record batch whose payloads have another width, or whose columns hold other numbers."""
     decoded = [decode_entry(data) for log in logs().records for data in log]
-    batch = draw(st.sampled_from([entry for entry in decoded if isinstance(entry, RecordBatch)]))
+    batch = one_of(draw, [entry for entry in decoded if isinstance(entry, RecordBatch)])
     groups = []
     for group in batch.groups:
         width = draw(st.integers(1, group.payload.shape[1] + 9) | st.just(group.payload.shape[1]))
@@ -65,7 +75,28 @@ def record_batches(draw: st.DrawFn) -> bytes:
 
 def at_servings() -> st.SearchStrategy[tuple[int, int, bytes]]:
     corpus = [data for log in logs().samples for data in log]
-    return st.tuples(st.integers(0, S - 1), st.integers(0, 60), damaged(corpus, with_frame_checksum))
+    return st.tuples(st.integers(0, S - 1), st.integers(0, 60), damaged(corpus, with_frame_checksum) | block_packs())
+
+
+@st.composite
+def block_packs(draw: st.DrawFn) -> bytes:
+    """A pack with other numbers in some fields of its heads, additions and removals, or with elements too many or too few."""
+    decoded = [decode_entry(data) for log in logs().samples for data in log]
+    pack = one_of(draw, [entry for entry in decoded if isinstance(entry, BlockPack) and len(entry.blocks)])
+    columns = {name: getattr(pack.blocks, name).copy() for name in ("heads", "additions", "removals", "payload")}
+    for _ in range(draw(st.integers(1, 3))):
+        left = [name for name, column in columns.items() if len(column)]
+        if not left:
+            break
+        name = draw(st.sampled_from(left))
+        column = columns[name]
+        at = draw(st.integers(0, len(column) - 1))
+        field = draw(st.sampled_from(column.dtype.names or [None]))
+        target = column if field is None else column[field]
+        least, most = int(np.iinfo(target.dtype).min), int(np.iinfo(target.dtype).max)
+        target[at] = draw(st.integers(max(-2, least), 6) | st.sampled_from([least, most]))
+        columns[name] = column[: draw(st.sampled_from([len(column), len(column), at]))]
+    return encode_blocks(replace(pack, blocks=Blocks(**columns, strings=pack.blocks.strings)))
 
 
 def test_sampler(fuzzer: Fuzzer) -> None:

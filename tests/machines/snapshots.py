@@ -71,19 +71,25 @@ class Snapshots:
         draft.add(image.meta)
         self._taking, self._written = (image, draft, dict(rounds)), False
 
-    def write(self) -> None:
-        """Write the next piece; behind the last it counts."""
+    def write(self, pieces: int) -> bool:
+        """Write so many pieces; once the last is written, the next call lets the snapshot count. Return whether that was it."""
         assert self._taking is not None, "none is under way"
         image, draft, rounds = self._taking
         if self._written:
             draft.finish()
             self._durable, self._taking = (self._folder.keep(1)[0], rounds), None
-        elif (piece := image.take()) is not None:
+            return True
+        for _ in range(pieces):
+            if (piece := image.take()) is None:
+                break
             draft.add(piece)
-        elif image.abandoned:
+        else:
+            return False
+        if image.abandoned:
             self._drop()
         else:
             self._written = True
+        return False
 
     def _drop(self) -> None:
         if self._taking is not None:
