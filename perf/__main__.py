@@ -60,15 +60,21 @@ def over_http(scale: Scale) -> Iterator[Row]:
 
 
 def while_loading(scale: Scale) -> Iterator[Row]:
-    """Ingest, and then updates and reads at half of its rate."""
-    rows = ingest.measure(scale.edges, min(2, scale.rounds))
-    yield from rows
+    """Ingest; then the stream of updates at its peak, and updates and reads at half of that."""
+    yield from ingest.measure(scale.edges, min(2, scale.rounds))
     graph = Graph(NARROW, scale.vertices)
     with Service(graph) as service:
         service.load(graph.batches())
-        half = rows[0].ours / 2
+        peak, written = loading.peak(graph, service, seconds=scale.seconds)
+        yield peak
         yield from loading.measure(
-            graph, service, edges_per_s=half, reads_per_s=scale.reads_per_s, rounds=min(2, scale.rounds), seconds=scale.loading_s
+            graph,
+            service,
+            edges_per_s=peak.ours / 2,
+            reads_per_s=scale.reads_per_s,
+            rounds=min(2, scale.rounds),
+            seconds=scale.loading_s,
+            written=written,
         )
 
 

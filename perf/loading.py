@@ -29,12 +29,28 @@ VISIBLE_MS, READS = Aim(most=50, of_ratio=False), Aim(most=3)
 PROBES_PER_S = 20
 PROBE_USERS = 64
 """Users of their own, behind those of the graph, so that probes change no other answer."""
+OVERLOAD_PER_S = 150_000.0
 _POLL_S = 0.002
 _GIVE_UP_S = 30.0
 _ACCEPT = {"accept": "application/x-protobuf"}
 
 
-def measure(graph: Graph, service: Service, *, edges_per_s: float, reads_per_s: float, rounds: int, seconds: float) -> list[Row]:
+def peak(graph: Graph, service: Service, *, seconds: float) -> tuple[Row, int]:
+    """Offer the stream far more than it takes; return the rate at which that became servable, and how many edges it was.
+
+    Its entries are as small as those of a live stream, and every edge enters a row: the peak of a bulk load says nothing of it.
+    """
+    shape = graph.shape
+    stream = writer.Stream(service.server, (shape.first, shape.second, shape.dim), graph.vertices, 0, OVERLOAD_PER_S, seconds)
+    writing, began = writer.start(stream), time.perf_counter()
+    writer.collect(writing)
+    service.settle()
+    return Row("the stream of updates alone, at its peak", "edges/s", stream.edges / (time.perf_counter() - began)), stream.edges
+
+
+def measure(
+    graph: Graph, service: Service, *, edges_per_s: float, reads_per_s: float, rounds: int, seconds: float, written: int = 0
+) -> list[Row]:
     """Return the rows for visibility and for reads while loading.
 
     Args:
@@ -42,6 +58,7 @@ def measure(graph: Graph, service: Service, *, edges_per_s: float, reads_per_s: 
         service: a running one.
         edges_per_s: what the writer offers.
         reads_per_s: what the reader offers, with the writer and without.
+        written: edges of the stream that the service has by now.
         rounds: without and with, each.
         seconds: of one.
 
@@ -53,7 +70,7 @@ def measure(graph: Graph, service: Service, *, edges_per_s: float, reads_per_s: 
     beside: list[Answered] = []
     polled: list[float] = []
     told: list[float] = []
-    late = written = 0
+    late = 0
     before = _freshness(service)
     for i in range(rounds):
         alone.append(client.run(replace(load, seed=10 + i)))
