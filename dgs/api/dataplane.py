@@ -26,6 +26,10 @@ SLICE_SEEDS = 16
 """After so many seeds of one request in JSON others get their turn, so that nobody waits for a thousand of them."""
 GRAPH_SEEDS = 64
 """The same of seeds in one graph, which is some twenty times as fast."""
+PENDING_PAUSE_S = 0.01
+"""After an answer that could not be given as rows of it were pending."""
+BUS_WAIT_S = 2.0
+"""How long the bus may take to say how far the logs go."""
 WAIT_MS = 10_000
 """How long a request that names positions waits for them, unless it says how long."""
 NO_QUERY = "no query is installed yet; install one with `dgs query install FILE`, or start with `dgs up --query FILE`"
@@ -122,7 +126,10 @@ class DataPlane:
             NotReadyError: the serving partition has not caught up since its start, or has not met the query yet.
             DeadlineError: the positions are not reflected in time.
         """
-        return await self._sample(vid, self._choose(wanted), wanted, self._deadline(wanted))
+        chosen, deadline = self._choose(wanted), self._deadline(wanted)
+        if wanted.after:
+            await self._check_positions(wanted.after)
+        return await self._sample(vid, chosen, wanted, deadline)
 
     async def samples(self, vids: Sequence[int], wanted: Wanted) -> bytes:
         """Return the JSON answer for many seeds, in their order; for none, an empty list of samples.
@@ -134,6 +141,8 @@ class DataPlane:
             NotFoundError, InputError, ConflictError, NotReadyError, DeadlineError: as `sample`.
         """
         chosen, deadline = self._choose_many(vids, wanted), self._deadline(wanted)
+        if wanted.after:
+            await self._check_positions(wanted.after)
         answers = []
         for i, vid in enumerate(vids):
             if i and i % SLICE_SEEDS == 0:
@@ -148,6 +157,8 @@ class DataPlane:
             TooLargeError, NotFoundError, InputError, ConflictError, NotReadyError, DeadlineError: as `samples`.
         """
         chosen, deadline = self._choose_many(vids, wanted), self._deadline(wanted)
+        if wanted.after:
+            await self._check_positions(wanted.after)
         begin = self._begin(chosen)
         seeds: Int64s = np.array(vids, np.int64)
         if len(vids) == 1:
@@ -210,13 +221,13 @@ class DataPlane:
         index = partition_of(vid, len(self._partitions))
         while True:
             partition, query = self._ready(index, chosen)
-            if not wanted.after or await self._reached(partition, wanted.after, deadline):
+            if reached := _reflects(partition, wanted.after):
                 ego = partition.ego_graph(query, vid, wanted.fanouts)
                 if not wanted.after or not ego.pending:
                     reflected, ready = partition.reflected(), self._directory.is_active(query.id)
                     header = AnswerHeader(self._generation, reflected.positions, reflected.watermark, ready)
                     return answer_json(ego, query, partition.layouts, header, scores=wanted.scores)
-            await self._next_move(partition, deadline)
+            await self._next_move(partition, deadline, pause_s=PENDING_PAUSE_S if reached else 0)
 
     async def _graph(
         self,
@@ -230,11 +241,11 @@ class DataPlane:
     ) -> Body:
         while True:
             partition, query = self._ready(index, chosen)
-            if not wanted.after or await self._reached(partition, wanted.after, deadline):
+            if reached := _reflects(partition, wanted.after):
                 body, pending = partition.graph(query, seeds, asked, fanouts=wanted.fanouts, scores=wanted.scores, before=begin)
                 if not wanted.after or not pending:
                     return body
-            await self._next_move(partition, deadline)
+            await self._next_move(partition, deadline, pause_s=PENDING_PAUSE_S if reached else 0)
 
     def _ready(self, index: int, chosen: InstalledQuery) -> tuple[ServingPartition, InstalledQuery]:
         partition = self._partitions[index]
@@ -247,39 +258,38 @@ class DataPlane:
 
     # Waiting --------------------------------------------------------------------------------------------------------------------
 
-    async def _reached(self, partition: ServingPartition, after: Sequence[PositionToken], deadline: float | None) -> bool:
-        """Whether all positions are reflected. One that cannot ever be is an error, as nobody should wait for it."""
-        positions = partition.reflected().positions
+    async def _check_positions(self, after: Sequence[PositionToken]) -> None:
+        """Refuse positions that can never be reflected, as nobody should wait for them."""
+        ends: Sequence[int] | None = None
         for token in after:
             if token.generation != self._generation:
                 raise ConflictError(
                     f"min_position {token} is of generation {token.generation}, this deployment of {self._generation}: what was "
                     "written there has to be loaded here"
                 )
+            positions = self._partitions[0].reflected().positions
             if token.partition >= len(positions):
                 raise InputError(f"min_position {token}: there are record partitions 0 to {len(positions) - 1}")
-        missing = [t for t in after if positions[t.partition] < t.position]
-        if not missing:
-            return True
-        try:
-            async with asyncio.timeout_at(deadline):
-                ends = await self._directory.record_ends()
-        except TimeoutError:
-            raise DeadlineError("the bus has not said in time how far the logs go; ask again") from None
-        for token in missing:
+            if positions[token.partition] >= token.position:
+                continue
+            if ends is None:
+                try:
+                    async with asyncio.timeout(BUS_WAIT_S):
+                        ends = await self._directory.record_ends()
+                except TimeoutError:
+                    raise NotReadyError("the bus does not say how far the logs go; ask again") from None
             if token.position > ends[token.partition]:
                 raise ConflictError(
                     f"min_position {token} is beyond the end of record partition {token.partition} ({ends[token.partition]}): it "
                     "is of another deployment, or this one was put back to an older state; load the data again"
                 )
-        now = partition.reflected().positions
-        return all(now[t.partition] >= t.position for t in missing)
 
-    async def _next_move(self, partition: ServingPartition, deadline: float | None) -> None:
+    async def _next_move(self, partition: ServingPartition, deadline: float | None, *, pause_s: float) -> None:
         assert deadline is not None, "only requests that name positions wait, and they have a deadline"
-        remaining_s = deadline - asyncio.get_running_loop().time()
-        if remaining_s > 0:
-            done, _ = await asyncio.wait([partition.moved()], timeout=remaining_s)
+        remaining_s, moved = deadline - asyncio.get_running_loop().time(), partition.moved()
+        if remaining_s > pause_s:
+            await asyncio.sleep(pause_s)  # what was in vain costs as much again: not at every entry that comes
+            done, _ = await asyncio.wait([moved], timeout=remaining_s - pause_s)
             if done:
                 return
         raise DeadlineError(
@@ -297,6 +307,13 @@ class DataPlane:
 
 
 _FIRST: Int32s = np.zeros(1, np.int32)
+
+
+def _reflects(partition: ServingPartition, after: Sequence[PositionToken]) -> bool:
+    if not after:
+        return True
+    positions = partition.reflected().positions
+    return all(positions[t.partition] >= t.position for t in after)
 
 
 def _check_fanouts(query: InstalledQuery, fanouts: Sequence[int]) -> None:

@@ -43,8 +43,8 @@ class AppendLimits:
         """
         if self.log_bytes_max and log_bytes >= self.log_bytes_max:
             raise NoRoomError(
-                f"the log {log} has {log_bytes} bytes, the limit is {self.log_bytes_max} (log_bytes_max): raise it, or wait until"
-                " the service has given up what it no longer needs"
+                f"the log {log} has {log_bytes} bytes, the limit is {self.log_bytes_max} (log_bytes_max): start"
+                " `dgs up` again with a larger --log-bytes-max"
             )
 
 

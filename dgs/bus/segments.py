@@ -9,7 +9,6 @@ nothing of asyncio: `dgs.bus.local` calls it, and holds the lock for the methods
 import os
 from bisect import bisect_right
 from collections import OrderedDict
-from itertools import pairwise
 from pathlib import Path
 
 from dgs.bus.base import Entry
@@ -122,20 +121,24 @@ class PartitionLog:
         except OSError as e:
             _log.warning("append not cut off", log=self.directory, end=self._end, cause=e)
 
-    def truncate(self, position: Position) -> None:
-        """Delete segments that end at or before `position`, the oldest first, never the last; under the lock.
+    def truncate(self, position: Position) -> bool:
+        """Delete the oldest segment if it ends at or before `position` and is not the last; under the lock.
+
+        Returns:
+            whether there was one; then there may be another.
 
         Raises:
             PositionError: the position is beyond the end.
         """
         self._settle()
         self._check(position)
-        for base, following in pairwise(self._refresh_bases()):
-            if following > position:
-                break
-            self._path(base).unlink(missing_ok=True)
-            self._forget(base)
+        bases = self._refresh_bases()
+        if len(bases) < 2 or bases[1] > position:
+            return False
+        self._path(bases[0]).unlink(missing_ok=True)
+        self._forget(bases[0])
         self._refresh_bases()
+        return True
 
     # -- reading: without the lock ------------------------------------------------------------------------------------
 

@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -48,7 +47,7 @@ def demo(stay: bool, data_dir: Path | None, port: int | None) -> None:
     # Also when it is told to stop, the service that it started is stopped first.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     with _folder(data_dir) as folder:
-        url = f"http://127.0.0.1:{_free_port() if port is None else port}"
+        url = f"http://127.0.0.1:{_port(port)}"
         with _service(folder, url) as process:
             _load(folder, url)
             _ask(url)
@@ -71,15 +70,22 @@ def _folder(data_dir: Path | None) -> Iterator[Path]:
     yield data_dir
 
 
-def _free_port() -> int:
+def _port(wanted: int | None) -> int:
+    """Return a port that is free now; the usual one, if it is, unless another is wanted.
+
+    Raises:
+        ConflictError: the wanted one is in use: the demo would talk to whoever is there.
+    """
     settings = Settings()
+    if wanted:
+        with listen(settings.host, wanted, wait_s=0):
+            return wanted
     try:
-        with listen(settings.host, settings.port, wait_s=0) as free:
+        with listen(settings.host, settings.port if wanted is None else 0, wait_s=0) as free:
             return int(free.getsockname()[1])
     except ConflictError:
-        with socket.socket() as any_port:
-            any_port.bind((settings.host, 0))
-            return int(any_port.getsockname()[1])
+        with listen(settings.host, 0, wait_s=0) as free:
+            return int(free.getsockname()[1])
 
 
 @contextmanager

@@ -67,6 +67,7 @@ class Snapshots:
         self._cut_at = Position(0)
         self._applied = -1
         self._taking = False
+        self._what = f"the snapshot of serving partition {partition}"
         self.newest: SnapshotFile | None = None
 
     async def restored(self) -> tuple[ServingState, Position] | None:
@@ -115,10 +116,20 @@ class Snapshots:
             return None
         return max(0.0, self._begun_at + self._interval_s - self._clock())
 
-    def cut(self, state: ServingState, position: Position) -> StateImage:
-        """Begin a snapshot of the state as it is now; the position is that of the next entry. `write` has to follow."""
-        self._taking, self._begun_at = True, self._clock()
-        return StateImage(state, position)
+    def cut(self, state: ServingState, position: Position) -> StateImage | None:
+        """Begin a snapshot of the state as it is now; the position is that of the next entry. `write` has to follow.
+
+        Returns:
+            None where the system has no memory for it; the next interval is another attempt.
+        """
+        self._begun_at = self._clock()
+        try:
+            image = StateImage(state, position)
+        except OSError as e:
+            self._troubles.begin(self._what, e)
+            return None
+        self._taking = True
+        return image
 
     async def write(self, image: StateImage, settled: Callable[[], Awaitable[None]]) -> None:
         """Write a snapshot, and give back older ones and the log that the kept ones do not need.
@@ -129,13 +140,12 @@ class Snapshots:
             image: as `cut` has returned it.
             settled: waits until all that was emitted, told or passed over up to the cut is safe; may raise OSError.
         """
-        what = f"the snapshot of serving partition {self._partition}"
         try:
             if await self._written(image, settled):
                 await self._truncate(await in_thread(self._folder.keep, KEPT))
-            self._troubles.end(what)
+            self._troubles.end(self._what)
         except OSError as e:
-            self._troubles.begin(what, e)
+            self._troubles.begin(self._what, e)
         finally:
             image.release()
             self._taking = False

@@ -254,8 +254,8 @@ class ServingWorker:
         due_s = snapshots.due_in_s(self._position, state.applied)
         if due_s == 0:
             numbers = list(self._put)
-            image = snapshots.cut(state, self._position)
-            group.create_task(snapshots.write(image, lambda: self._settled(numbers)))
+            if (image := snapshots.cut(state, self._position)) is not None:
+                group.create_task(snapshots.write(image, lambda: self._settled(numbers)))
         return min(due_s or IDLE_WAIT_S, IDLE_WAIT_S)
 
     async def _settled(self, numbers: list[int]) -> None:

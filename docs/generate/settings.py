@@ -1,5 +1,6 @@
 """The page of settings, from the table of `dgs.config`."""
 
+from dgs.cli.up import SHOWN
 from dgs.config import SETTINGS, Setting
 from docs.generate.markdown import code, page, table
 
@@ -17,7 +18,8 @@ def settings_page() -> str:
 
 def _row(s: Setting) -> tuple[str, ...]:
     default = "unset" if s.default is None else code(s.default)
-    return code(s.name), code(s.flag), code(s.env), default, s.unit, _values(s), s.help
+    flag = code(s.flag) if s.name in SHOWN else ""  # others are options of single commands
+    return code(s.name), flag, code(s.env), default, s.unit, _values(s), s.help
 
 
 def _values(s: Setting) -> str:

@@ -157,7 +157,7 @@ def test_another_schema_is_refused(standing: Path, tmp_path: Path) -> None:
     ("file", "key", "said"),
     [
         ("deployment.json", "format", "deployment.json has format 99, this program reads up to 1"),
-        ("deployment.json", "emission_version", "was begun with emission version 99, this program emits in version 1 only"),
+        ("deployment.json", "emission_version", "was begun with emission version 99, this program emits in version 2 only"),
         ("coordinator/state.json", "format", "state.json has format 99, this program reads up to 1"),
     ],
 )

@@ -233,7 +233,7 @@ def test_not_ready_for_too_long_is_unreachable_with_its_words() -> None:
     try:
         with (
             Connection(coordinator.url, retry_timeout_s=0.3) as client,
-            pytest.raises(UnreachableError, match=r"for 0\.3 s \(answered 503: starting\)"),
+            pytest.raises(UnreachableError, match=r"answers 503: starting \(asked for 0\.3 s\)"),
         ):
             client.get("/x")
         with Connection(coordinator.url, retry_timeout_s=0) as client, pytest.raises(NotReadyError, match="starting"):

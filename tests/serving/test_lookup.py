@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dgs.core.blocks import SLOT
+from dgs.core.control import INSTALL
 from dgs.core.kernels import walk
 from dgs.core.kernels.answer import STAMPS_MOST
 from dgs.core.operators import InstalledQuery
@@ -191,6 +192,25 @@ def test_stamps_begin_anew_when_they_are_used_up(lookup: Lookup, query: Installe
     for _ in range(3):
         assert ask(lookup, query, range(USERS)) == first
     assert int(lookup._room._record["stamp"][0]) < 10
+
+
+def test_queries_of_different_sizes_do_not_disturb_each_other(world: World) -> None:
+    """All of them mark the same places."""
+    small = {"query_plan": {"plan_nodes": [n for n in plan("random", "random")["query_plan"]["plan_nodes"] if n["id"] in (0, 2)]}}
+    small["query_plan"]["plan_nodes"][0]["links"] = [{"node": 2, "src_output": 0}]
+    small["query_plan"]["plan_nodes"][1]["links"] = []
+    world.control(INSTALL, {"id": 1, "name": "small", "plan": {**small, "query_id": 1}})
+    world.load([Edge(0, 0, user, 1, user % ITEMS, 1000 + user, 1.0) for user in range(USERS)])
+    world.run()
+    state = world.servings[0].machine.state
+    used, generator = Lookup(state), random.Random(2)
+    queries = [q for q in (state.catalog.operators.query(0), state.catalog.operators.query(1)) if q is not None]
+    assert [len(q.plan.nodes) for q in queries] == [4, 1]
+    for _ in range(100):
+        asked_for = [(0, USERS), *[(1, 1)] * generator.randrange(5), (generator.randrange(2), USERS)]
+        for number, count in asked_for:
+            seeds, asked, query = int64s(range(count)), places(count), queries[number]
+            assert bytes(used.graph(query, seeds, asked)[0]) == bytes(Lookup(state).graph(query, seeds, asked)[0])
 
 
 def test_a_large_message_has_memory_of_its_own(lookup: Lookup, query: InstalledQuery) -> None:

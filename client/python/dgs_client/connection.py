@@ -102,6 +102,9 @@ class Patience:
     retry_timeout_s: float
 
 
+_NOT_READY = "answers 503"
+
+
 class Connection:
     """A connection to one server, opened by the first request and again whenever it broke.
 
@@ -169,7 +172,7 @@ class Connection:
                 error = _error(response)
                 if response.status != 503 or not patience.retry_timeout_s:
                     raise error
-                what = f"answered 503: {error}"
+                what = f"{_NOT_READY}: {error}"
             except (socket.gaierror, ssl.SSLCertVerificationError) as e:
                 if isinstance(e, socket.gaierror) and e.errno == socket.EAI_AGAIN:
                     what = str(e)
@@ -228,6 +231,8 @@ class Connection:
         if self._closed.is_set():
             return UnreachableError(f"the connection to {self.server} was closed")
         tried = f" for {patience.retry_timeout_s:g} s" if patience.retry_timeout_s else ""
+        if what.startswith(_NOT_READY):
+            return UnreachableError(f"{self.server} {what} (asked{tried})")
         return UnreachableError(
             f"no usable answer from {self.server}{tried} ({what}); is `dgs up` running there? If elsewhere, name its host and port"
         )

@@ -40,7 +40,7 @@ ROOM = np.dtype(
         *[(name, "<i8") for name in ("out", "out_n")],
         ("tags", "<i8"),  # tags of the fields of a graph, one byte each: graphs, seeds, asked, seed_rows, pending
         ("stamp", "<i8"),  # of the walk before
-        ("mark", "<i8"),
+        ("mark", "<i8"),  # the first that no walk has used
         ("wanted", "<i8"),  # result: length that a buffer must have
         ("size", "<i8"),  # result: bytes written
         ("pending", "<i8"),  # result
@@ -79,8 +79,9 @@ def answer(context: Fields, room: Fields, stages: int) -> int:
         if r.stamp >= STAMPS_MOST:
             return STAMPS
         r.stamp += 1
-        r.mark += c.nodes_n
-        r.wanted = walk(nodes, feeds, groups, types, seeds, places, distinct, r.stamp, r.mark, scratch)
+        mark = r.mark
+        r.mark += c.nodes_n  # those of this walk; the next one may be of another query, on the same marks
+        r.wanted = walk(nodes, feeds, groups, types, seeds, places, distinct, r.stamp, mark, scratch)
         if r.wanted:
             return SCRATCH
         r.pending = 0
