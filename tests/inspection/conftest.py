@@ -117,7 +117,9 @@ class World:
             while [s.committed() and s.committed()[0] for s in stores] != self.positions:  # type: ignore[index]  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
         for worker, taking in zip(serving, snapshots, strict=True):
-            await taking.write(taking.cut(worker.machine.state, worker.position), _nothing)
+            image = taking.cut(worker.machine.state, worker.position)
+            assert image is not None
+            await taking.write(image, _nothing)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, *reports, return_exceptions=True)
