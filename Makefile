@@ -45,11 +45,9 @@ docs: $(STAMP) ## generate docs/reference from the code
 	$(BIN)/python -m docs.generate
 
 perf: $(STAMP) ## measure everything beside its floor, in about five minutes
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,perf]'
 	$(BIN)/python -m perf
 
 perf-memory: $(STAMP) ## stream 50 million edges and watch memory and logs
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test,perf]'
 	$(BIN)/python -m perf.memory
 
 proto: $(STAMP) ## generate dgs/wire/samples_pb2 from schemas/proto

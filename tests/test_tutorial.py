@@ -130,7 +130,11 @@ def _in(folder: Path) -> Iterator[None]:
 def make_run(server: str) -> str:
     """Return what `make run` does once `.venv` is there, on another port."""
     listed = subprocess.run(
-        ["make", "--dry-run", "--assume-old=.venv/.stamp", "run"], cwd=ROOT, capture_output=True, text=True, check=True
+        ["make", "--no-print-directory", "--dry-run", "--assume-old=.venv/.stamp", "run"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     command = listed.stdout.splitlines()[-1]
     assert command.startswith(".venv/bin/dgs demo ")
