@@ -32,7 +32,7 @@ from dgs.core.deployment import Deployment
 from dgs.core.errors import CodecError, DgsError, StateError
 from dgs.core.types import PartitionIndex
 from dgs.datadir import DataDir
-from dgs.gate import Gate
+from dgs.gate import Application, Gate
 from dgs.telemetry import logs
 from dgs.troubles import Disk, Troubles, read_troubles
 
@@ -252,6 +252,21 @@ class _Rounds:
         await self._waiting.join()
 
 
+def server_config(application: Application) -> uvicorn.Config:
+    """Return the settings of the HTTP server; `perf` serves its floor with the very same."""
+    return uvicorn.Config(
+        application,
+        loop="none",
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=DRAIN_S,
+    )
+
+
 class _Uvicorn(uvicorn.Server):
     """A server that leaves signals to the process."""
 
@@ -267,19 +282,7 @@ class _Server:
     def __init__(self, listening: socket.socket) -> None:
         self.gate = Gate()
         self._listening = listening
-        self._uvicorn = _Uvicorn(
-            uvicorn.Config(
-                self.gate,
-                loop="none",
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                log_config=None,
-                access_log=False,
-                server_header=False,
-                timeout_graceful_shutdown=DRAIN_S,
-            )
-        )
+        self._uvicorn = _Uvicorn(server_config(self.gate))
         self._task: asyncio.Task[None] | None = None
 
     async def drain(self) -> None:

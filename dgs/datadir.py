@@ -256,12 +256,7 @@ def _first_difference(standing: Schema, wanted: Schema) -> str:
 def _encode(deployment: Deployment) -> bytes:
     document = {
         "format": FORMAT,
-        "log_id": deployment.log_id,
-        "generation": deployment.generation,
-        "partitions": deployment.partitions,
-        "serving_partitions": deployment.serving_partitions,
-        "idle_items": deployment.idle_items,
-        "emission_version": deployment.emission_version,
+        **deployment.identity(),
         "bus": deployment.bus,
         "schema": deployment.schema.text,
     }

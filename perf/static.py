@@ -16,7 +16,9 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
+from dgs.app import server_config
 from dgs.gate import Application, Receive, Scope, Send
+from dgs.listener import listen
 from perf.service import free_port
 
 START_S = 30.0
@@ -65,22 +67,11 @@ def application(body: bytes) -> Application:
 
 
 def main() -> None:
-    """Serve until told to stop, with the settings that the service's frontend has (`dgs.app`)."""
+    """Serve until told to stop, with the settings that the service's frontend has."""
     body, port = Path(sys.argv[1]).read_bytes(), int(sys.argv[2])
-    config = uvicorn.Config(
-        application(body),
-        host="127.0.0.1",
-        port=port,
-        loop="none",
-        http="httptools",
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-    )
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(uvicorn.Server(config).serve())
+    server = uvicorn.Server(server_config(application(body)))
+    with listen("127.0.0.1", port) as listening, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(server.serve([listening]))
 
 
 if __name__ == "__main__":

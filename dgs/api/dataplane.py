@@ -126,9 +126,7 @@ class DataPlane:
             NotReadyError: the serving partition has not caught up since its start, or has not met the query yet.
             DeadlineError: the positions are not reflected in time.
         """
-        chosen, deadline = self._choose(wanted), self._deadline(wanted)
-        if wanted.after:
-            await self._check_positions(wanted.after)
+        chosen, deadline = await self._admit(1, wanted)
         return await self._sample(vid, chosen, wanted, deadline)
 
     async def samples(self, vids: Sequence[int], wanted: Wanted) -> bytes:
@@ -140,9 +138,7 @@ class DataPlane:
             TooLargeError: more than `seeds_max` seeds.
             NotFoundError, InputError, ConflictError, NotReadyError, DeadlineError: as `sample`.
         """
-        chosen, deadline = self._choose_many(vids, wanted), self._deadline(wanted)
-        if wanted.after:
-            await self._check_positions(wanted.after)
+        chosen, deadline = await self._admit(len(vids), wanted)
         answers = []
         for i, vid in enumerate(vids):
             if i and i % SLICE_SEEDS == 0:
@@ -156,9 +152,7 @@ class DataPlane:
         Raises:
             TooLargeError, NotFoundError, InputError, ConflictError, NotReadyError, DeadlineError: as `samples`.
         """
-        chosen, deadline = self._choose_many(vids, wanted), self._deadline(wanted)
-        if wanted.after:
-            await self._check_positions(wanted.after)
+        chosen, deadline = await self._admit(len(vids), wanted)
         begin = self._begin(chosen)
         seeds: Int64s = np.array(vids, np.int64)
         if len(vids) == 1:
@@ -177,6 +171,15 @@ class DataPlane:
 
     # What is asked --------------------------------------------------------------------------------------------------------------
 
+    async def _admit(self, seeds: int, wanted: Wanted) -> tuple[InstalledQuery, float | None]:
+        """Check a request for so many seeds; return its query, and when it has to be answered."""
+        if seeds > self._seeds_max:
+            raise TooLargeError(f"{seeds} vids are more than the {self._seeds_max} of one request (setting seeds_max)")
+        chosen, deadline = self._choose(wanted), self._deadline(wanted)
+        if wanted.after:
+            await self._check_positions(wanted.after)
+        return chosen, deadline
+
     def _choose(self, wanted: Wanted) -> InstalledQuery:
         operators = self._directory.operators
         installed = operators.queries
@@ -193,11 +196,6 @@ class DataPlane:
         if wanted.fanouts is not None:
             _check_fanouts(chosen, wanted.fanouts)
         return chosen
-
-    def _choose_many(self, vids: Sequence[int], wanted: Wanted) -> InstalledQuery:
-        if len(vids) > self._seeds_max:
-            raise TooLargeError(f"{len(vids)} vids are more than the {self._seeds_max} of one request (setting seeds_max)")
-        return self._choose(wanted)
 
     def _deadline(self, wanted: Wanted) -> float | None:
         """When the request has to be answered, on the loop's clock."""

@@ -32,3 +32,8 @@ class Deployment:
     idle_items: int = IDLE_ITEMS
     bus: str = ""
     emission_version: int = EMISSION_VERSION
+
+    def identity(self) -> dict[str, str | int]:
+        """Return by name what another deployment's state differs in; the schema goes with the log id."""
+        names = ("log_id", "generation", "partitions", "serving_partitions", "idle_items", "emission_version")
+        return {name: getattr(self, name) for name in names}

@@ -120,16 +120,8 @@ class StateImage:
 
 def meta_of(state: "ServingState", position: Position, parts: dict[str, Part]) -> bytes:
     """Return all of a state that is no array, and what arrays there are, as JSON."""
-    deployment = state.deployment
     document: dict[str, Any] = {
-        "deployment": {
-            "log_id": deployment.log_id,
-            "generation": deployment.generation,
-            "partitions": deployment.partitions,
-            "serving_partitions": deployment.serving_partitions,
-            "idle_items": deployment.idle_items,
-            "emission_version": deployment.emission_version,
-        },
+        "deployment": state.deployment.identity(),
         "partition": state.partition,
         "position": position,
         "applied": state.applied,

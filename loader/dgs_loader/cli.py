@@ -9,13 +9,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import click
 from dgs_client.connection import DEFAULT_PORT, DEFAULT_SERVER, Connection
 
 from dgs.bus import open_bus
 from dgs.bus.base import RECORDS, Bus
+from dgs.bus.open import local_path
 from dgs.coordinator.barriers import LOADERS_MAX
 from dgs.core.errors import DgsError, InputError
 from dgs_loader.back_pressure import BackPressure
@@ -265,12 +266,11 @@ def _keep_apart(letters: Path, pattern_file: Path, data_file: str) -> None:
 
 
 def _open_bus(init: LoaderInit) -> Bus:
-    parts = urlsplit(init.bus)
-    if parts.scheme == "memory":
+    if urlsplit(init.bus).scheme == "memory":
         raise DgsError("the service keeps its bus in its own memory, where no other process can write")
-    if parts.scheme == "local" and not Path(unquote(parts.path)).is_dir():
+    if (path := local_path(init.bus)) is not None and not path.is_dir():
         raise DgsError(
-            f"the service keeps its bus in {unquote(parts.path)}, which does not exist here: run dgs-loader on the host of the"
+            f"the service keeps its bus in {path}, which does not exist here: run dgs-loader on the host of the"
             " service, or give the service a bus that other hosts can reach"
         )
     try:
