@@ -131,7 +131,7 @@ class DataDir:
 
     def troubles(self, partition: int) -> Path:
         """Where a sampler partition says what it cannot write."""
-        return self.root / "troubles" / f"sampler-{partition}.json"
+        return self.root / "troubles" / f"sampler-{partition}"
 
     @property
     def reports(self) -> Path:

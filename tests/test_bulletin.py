@@ -27,8 +27,18 @@ def test_what_is_too_long_is_refused_and_the_last_value_stays(tmp_path: Path) ->
 
 
 def test_what_cannot_be_parsed_is_none(tmp_path: Path) -> None:
-    (tmp_path / "bulletin").write_bytes(b"{")
-    assert Bulletin(tmp_path / "bulletin").read(json.loads) is None
+    bulletin = Bulletin(tmp_path / "bulletin")
+    bulletin.publish(b"{")
+    assert bulletin.read(json.loads) is None
+
+
+def test_half_a_value_is_none_even_where_it_can_be_parsed(tmp_path: Path) -> None:
+    path, bulletin = tmp_path / "bulletin", Bulletin(tmp_path / "bulletin")
+    bulletin.publish(b"[1, 1, 1, 1]")
+    old = path.read_bytes()
+    bulletin.publish(b"[2, 2, 2, 2]")
+    path.write_bytes(path.read_bytes()[:15] + old[15:])
+    assert bulletin.read(json.loads) is None
 
 
 def test_readers_meet_whole_values(tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def test_it_says_what_to_do(code: int, told: str) -> None:
 
 
 def test_other_processes_read_it_as_it_changes(tmp_path: Path) -> None:
-    path = tmp_path / "troubles" / "sampler-0.json"
+    path = tmp_path / "troubles" / "sampler-0"
     paths = [path, tmp_path / "missing.json"]
     troubles = Troubles(path)
     assert read_troubles(paths) == []

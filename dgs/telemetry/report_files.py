@@ -10,7 +10,7 @@ from dgs.telemetry.reports import SamplerReport
 
 
 class ReportFiles:
-    """The reports in a folder, `sampler-0.json` and so on; the folder is made by the first one."""
+    """The reports in a folder, `sampler-0` and so on; the folder is made by the first one."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -29,4 +29,4 @@ class ReportFiles:
         return report if report is not None and report.partition == partition else None
 
     def _bulletin(self, partition: int) -> Bulletin:
-        return Bulletin(self._folder / f"sampler-{partition}.json")
+        return Bulletin(self._folder / f"sampler-{partition}")

@@ -125,21 +125,21 @@ def test_the_last_report_of_a_partition_stands_in_its_file(tmp_path: Path) -> No
     files.publish(later)
     assert ReportFiles(tmp_path / "reports").latest(3) == later
     assert files.latest(0) is None
-    assert [p.name for p in (tmp_path / "reports").iterdir()] == ["sampler-3.json"]
+    assert [p.name for p in (tmp_path / "reports").iterdir()] == ["sampler-3"]
 
 
 def test_a_file_that_holds_no_report_of_this_partition_says_nothing(tmp_path: Path) -> None:
     files = ReportFiles(tmp_path)
     files.publish(REPORT)
-    (tmp_path / "sampler-3.json").rename(tmp_path / "sampler-4.json")
+    (tmp_path / "sampler-3").rename(tmp_path / "sampler-4.json")
     assert files.latest(4) is None
-    (tmp_path / "sampler-4.json").write_bytes(b"{}")
+    (tmp_path / "sampler-4").write_bytes(b"{}")
     assert files.latest(4) is None
 
 
 def test_a_report_that_cannot_be_written_leaves_nothing(tmp_path: Path) -> None:
     files = ReportFiles(tmp_path)
-    (tmp_path / "sampler-3.json").mkdir()
+    (tmp_path / "sampler-3").mkdir()
     with pytest.raises(OSError, match="directory"):
         files.publish(REPORT)
-    assert [p.name for p in tmp_path.iterdir()] == ["sampler-3.json"]
+    assert [p.name for p in tmp_path.iterdir()] == ["sampler-3"]
