@@ -12,6 +12,7 @@ import click
 
 from dgs.core.errors import InputError, PlanError
 from dgs.core.schema import Schema
+from dgs.supervisor import die_with_parent
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +71,12 @@ def bus_problems(url: str) -> list[str]:
 
 
 @click.command(hidden=True)
+@click.option("--parent", type=int, required=True, help="Die with this process.")
 @click.option("--queries-fd", type=int, help="Schema and queries.")
 @click.option("--bus", help="URL of the bus.")
-def check(queries_fd: int | None, bus: str | None) -> None:
+def check(parent: int, queries_fd: int | None, bus: str | None) -> None:
     """Print what is wrong with queries and bus, as a JSON array."""
+    die_with_parent(parent)
     problems = [] if bus is None else bus_problems(bus)
     if queries_fd is not None:
         problems += find_problems(*read_queries(queries_fd))

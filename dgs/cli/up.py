@@ -136,7 +136,7 @@ def _read_schema(path: Path) -> Schema:
 
 def _problems_found(arguments: list[str], handed: int) -> list[str]:
     """Return what the command `check` finds."""
-    command = [*PROGRAM, "check", *arguments]
+    command = [*PROGRAM, "check", "--parent", str(os.getpid()), *arguments]
     ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[handed], check=False)
     if ended.returncode != 0:
         raise DgsError(f"the check of queries and bus ended with status {ended.returncode}")
