@@ -62,7 +62,7 @@ def _run() -> None:
     def deliver(emission: Emission) -> None:
         note = Note(position, emission.first + len(emission.blocks) - 1, 0)
         pack = BlockPack(1, 0, emission.first, emission.blocks, note)
-        for requests in serving.apply(decode_entry(encode_blocks(pack))).emissions:
+        for requests in serving.apply([decode_entry(encode_blocks(pack))]).emissions:
             exchange(encode_requests(RequestPack(1, 0, requests.first, requests.requests)))
 
     dimension = Dimension("vertex", 0, 2, 2)

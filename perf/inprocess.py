@@ -52,7 +52,7 @@ def build(graph: Graph) -> Machines:
             first = emission.first
             for piece in emission.blocks.pieces(PIECE_BYTES):
                 pack = decode_entry(encode_blocks(BlockPack(1, 0, first, piece, None)))
-                asked += serving.apply(serving.checked(pack)).emissions
+                asked += serving.apply([pack]).emissions
                 first += len(piece)
         return asked
 

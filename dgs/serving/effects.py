@@ -26,11 +26,11 @@ class RoundDone(NamedTuple):
 
 @dataclass(slots=True)
 class Effects:
-    """What applying an entry led to, in order; `news` is its note, if the oldest record batch that it tells of is new here."""
+    """What applying entries led to, in order; `news` are those of their notes whose oldest record batch is new here."""
 
     emissions: list[Emission] = field(default_factory=list)
     rounds_done: list[RoundDone] = field(default_factory=list)
-    news: Note | None = None
+    news: list[Note] = field(default_factory=list)
 
     def emit(self, state: ServingState, destination: int, requests: Records) -> int:
         """Number requests on the channel to a sampler partition; return the number of the first."""

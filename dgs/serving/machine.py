@@ -4,6 +4,8 @@ Items are applied one by one in the order of the log; how they were packed into 
 depends on it. Work is done for many items at a time where their order cannot be told from outside: see `_apply_rows`.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from dgs.codec.entries import BlockPack, LogEntry, read_control_json
@@ -18,6 +20,7 @@ from dgs.core.types import Bytes, Int32s, Int64s, PartitionIndex, Records
 from dgs.serving import needs
 from dgs.serving.effects import Effects, RoundDone
 from dgs.serving.needs import Deltas
+from dgs.serving.run import Run, runs_of
 from dgs.serving.state import Rows, ServingState
 
 
@@ -50,40 +53,47 @@ class ServingMachine:
             raise CodecError(f"blocks of sampler partition {entry.sender} in generation {entry.generation}")
         return entry
 
-    def apply(self, entry: LogEntry) -> Effects:
-        """Apply an entry, or a piece of one.
+    def apply(self, entries: Sequence[LogEntry]) -> Effects:
+        """Apply entries, or pieces of them, in order.
 
         Raises:
-            CodecError: as `checked`; nothing of it has been applied.
+            CodecError: as `checked`; nothing of them has been applied.
             StateError: the log is not this deployment's, or (DivergedError) a row is not what the sampler says that it is. The
                 state must not be used any more.
         """
-        state, pack, effects = self.state, self.checked(entry), Effects()
-        blocks, count = pack.blocks, len(pack.blocks)
-        seen = state.received[pack.sender] + 1 - pack.first
-        if count and seen < 0:
-            self.gaps += count
-        elif count and seen < count:
-            self.duplicates += seen
-            if seen:
-                blocks = blocks.take(np.arange(seen, count))
-            state.received[pack.sender] = pack.first + count - 1
-            wholes = blocks.heads["kind"] == WHOLE
-            self.answered[pack.sender] = max(self.answered[pack.sender], int(blocks.heads["echo"][wholes].max(initial=0)))
-            self._apply_items(pack.sender, blocks, effects)
+        state, packs, effects = self.state, [self.checked(entry) for entry in entries], Effects()
+        for run in runs_of([(pack.sender, blocks) for pack in packs if len(blocks := self._next_items(pack))]):
+            self._apply_items(run, effects)
             state.sweep_strings()
-        else:
-            self.duplicates += count
-        note = pack.note
-        if note is not None and state.received[pack.sender] >= note.number and note.position >= state.positions[pack.sender]:
-            effects.news = note if note.oldest >= state.positions[pack.sender] else None
-            state.positions[pack.sender] = note.position
-            state.watermarks[pack.sender] = note.watermark
+        for pack in packs:
+            note = pack.note
+            if note is not None and state.received[pack.sender] >= note.number and note.position >= state.positions[pack.sender]:
+                if note.oldest >= state.positions[pack.sender]:
+                    effects.news.append(note)
+                state.positions[pack.sender] = note.position
+                state.watermarks[pack.sender] = note.watermark
         return effects
 
-    def _apply_items(self, sender: int, blocks: Blocks, effects: Effects) -> None:
-        """Apply items in runs that end at marks, at control items, and where a sweep is due."""
-        heads, every = blocks.heads, self.state.deployment.idle_items
+    def _next_items(self, pack: BlockPack) -> Blocks:
+        """Return those items of a pack that are the next of their channel: not those that came before, and none behind a gap."""
+        state, blocks, count = self.state, pack.blocks, len(pack.blocks)
+        seen = state.received[pack.sender] + 1 - pack.first
+        if seen < 0:
+            self.gaps += count
+            return Blocks.concat([])
+        self.duplicates += min(seen, count)
+        if seen >= count:
+            return Blocks.concat([])
+        if seen:
+            blocks = blocks.take(np.arange(seen, count))
+        state.received[pack.sender] = pack.first + count - 1
+        wholes = blocks.heads["kind"] == WHOLE
+        self.answered[pack.sender] = max(self.answered[pack.sender], int(blocks.heads["echo"][wholes].max(initial=0)))
+        return blocks
+
+    def _apply_items(self, run: Run, effects: Effects) -> None:
+        """Apply items in shorter runs: they end at marks, at control items, where a sweep is due, and as `_apply_rows` says."""
+        state, heads, every = self.state, run.blocks.heads, self.state.deployment.idle_items
         special = np.flatnonzero((heads["kind"] == MARK) | (heads["kind"] == CONTROL))
         at = 0
         while at < len(heads):
@@ -91,19 +101,18 @@ class ServingMachine:
             end = int(special[k]) if k < len(special) else len(heads)
             if end == at:
                 end = at + 1
-                item = blocks.take(np.arange(at, end))
+                item = run.slice(at, end)
                 if heads["kind"][at] == MARK:
-                    self._mark(sender, item.heads[0], effects)
+                    self._mark(int(item.senders[0]), item.blocks.heads[0], effects)
                 else:
-                    self._pass_control(item.payload.tobytes())
+                    self._pass_control(item.blocks.payload.tobytes())
             else:
-                end = min(end, at + every - self.state.applied % every)
-                whole = at == 0 and end == len(heads)
-                self._apply_rows(blocks if whole else blocks.take(np.arange(at, end)), effects)
-            self.state.applied += end - at
+                end = min(end, at + every - state.applied % every, run.early_answer(at, state.sent) or end)
+                self._apply_rows(run.slice(at, end).blocks, effects)
+            state.applied += end - at
             at = end
-            if self.state.applied % every == 0:
-                needs.sweep(self.state, effects)
+            if state.applied % every == 0:
+                needs.sweep(state, effects)
 
     def _pass_control(self, payload: bytes) -> None:
         try:
@@ -132,8 +141,9 @@ class ServingMachine:
     def _apply_rows(self, blocks: Blocks, effects: Effects) -> None:
         """Apply a run of blocks, operator by operator, and then account for what their slots name, item by item.
 
-        Whether a row takes a block depends, within a run, on blocks of that row only: a subscribe that the run leads to is
-        answered in a later entry, and rows are dropped between runs. So the order between operators does not show.
+        Whether a row takes a block depends, within a run, on blocks of that row only: no run holds the answer to a subscribe that
+        it leads to (in a replay that may follow soon), and rows are dropped between runs. So the order between operators does not
+        show.
         """
         deltas: dict[int, Deltas] = {}
         operators = np.unique(blocks.heads["operator"])

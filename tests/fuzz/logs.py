@@ -83,7 +83,7 @@ def serving_before(partition: int, entries: int) -> ServingMachine:
     found = logs()
     machine = ServingMachine(found.deployment, PartitionIndex(partition))
     for data in found.samples[partition][:entries]:
-        machine.apply(decode_entry(data))
+        machine.apply([decode_entry(data)])
     return machine
 
 

@@ -146,9 +146,9 @@ def check_serving(example: tuple[int, int, bytes]) -> None:
         return
     machine = serving_before(partition, read)
     try:
-        machine.apply(entry)
+        machine.apply([entry])
         for following in log[read:]:
-            machine.apply(decode_entry(following))
+            machine.apply([decode_entry(following)])
     except StateError as e:
         assert str(e)
         return

@@ -242,12 +242,12 @@ class World:
             self.counts = s
 
     def step_serving(self, s: int) -> None:
-        """Apply one entry."""
+        """Apply an entry, or several at a time."""
         serving = self.servings[s]
-        entry = decode_entry(self.samples[s][serving.position])
-        assert isinstance(entry, BlockPack)
-        serving.position += 1
-        effects = serving.machine.apply(entry)
+        count = self.random.choice([1, 1, 2, 8])
+        entries = [decode_entry(data) for data in self.samples[s][serving.position : serving.position + count]]
+        serving.position += len(entries)
+        effects = serving.machine.apply(entries)
         for emission in effects.emissions:
             for i in range(len(emission.requests)):
                 data = emission.requests[i].tobytes()
@@ -258,8 +258,10 @@ class World:
             if (done.round, self._loaded()) == self.barriers[done.barrier]:  # nothing followed it: the answers are final here
                 self.check_answers([v for v in SEEDS if partition_of(v, self.deployment.serving_partitions) == s])
         state = serving.machine.state
-        if entry.note and state.positions[entry.sender] == entry.note.position:
-            self._check_reflected(s, entry.sender, entry.note.position)
+        for entry in entries:
+            assert isinstance(entry, BlockPack)
+            if entry.note and state.positions[entry.sender] == entry.note.position:
+                self._check_reflected(s, entry.sender, entry.note.position)
 
     def send_requests(self, channel: tuple[int, int]) -> None:
         """Send some of what waits on a channel as one entry."""

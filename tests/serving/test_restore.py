@@ -91,7 +91,7 @@ def apply(world: World) -> Apply:
         emitted = []
         for data, entry in zip(world.samples[0][begin:end], entries[begin:end], strict=True):
             assert isinstance(entry, BlockPack)
-            for e in machine.apply(decode_entry(data)).emissions:  # applying writes into the entry
+            for e in machine.apply([decode_entry(data)]).emissions:  # applying writes into the entry
                 emitted += [(e.destination, e.first + i, e.requests[i].tobytes()) for i in range(len(e.requests))]
         return emitted
 

@@ -231,7 +231,7 @@ def unanswered(world: World) -> int:
     """Return after how many entries a request is under way for the first time."""
     machine, log = ServingMachine(world.deployment, S0), world.samples[0]
     for i, data in enumerate(log, 1):
-        machine.apply(decode_entry(data))
+        machine.apply([decode_entry(data)])
         if any(sent > answered for sent, answered in zip(machine.state.sent, machine.answered, strict=True)):
             return i
     raise AssertionError("everything was answered at once")
