@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from dgs.codec.frame import as_array, decode_frame, decode_strings, encode_frame, encode_strings
-from dgs.core.blocks import BLOCK, CONTROL, DELTA, MARK, SLOT, WHOLE, Blocks
+from dgs.core.blocks import BLOCK, SLOT, Blocks
 from dgs.core.control import BARRIER, DIMENSION, INSTALL, ControlItem
 from dgs.core.errors import CodecError
 from dgs.core.records import EdgeRecords, RecordBatch, VertexRecords
 from dgs.core.requests import PING, REQUEST, SUBSCRIBE
-from dgs.core.types import AnyArray, Bools, Bytes, Int64s, Records
+from dgs.core.types import Bytes, Records
 
 RECORDS_KIND, CONTROL_KIND, REQUESTS_KIND, BLOCKS_KIND = 1, 2, 3, 4
 
@@ -239,37 +239,19 @@ def _blocks(sections: list[Bytes]) -> BlockPack:
 
 def _check_blocks(blocks: Blocks) -> None:
     """Refuse what kernels that apply blocks must not meet. What depends on the row (its K, its layout) is for them to check."""
-    heads, additions, removals = blocks.heads, blocks.additions, blocks.removals
-    kind, count, added, removed, size = (
-        heads[name].astype(np.int64) for name in ("kind", "count", "added", "removed", "payload_bytes")
-    )
-    for name, promised, have in (
-        ("added", added, additions),
-        ("removed", removed, removals),
-        ("payload_bytes", size, blocks.payload),
-    ):
-        if int(promised.sum()) != len(have):
-            raise CodecError(f"heads promise another number of {name} than there is")
-    if np.any((kind < DELTA) | (kind > CONTROL)):
-        raise CodecError("an unknown kind of item")
-    whole, mark, about_row = kind == WHOLE, kind == MARK, kind <= WHOLE
-    if np.any(added > np.where(about_row, count, 0)) or np.any(whole & (added != count)):
-        raise CodecError("a block adds another number of slots than its row has room for")
-    if np.any((removed > 0) & (kind != DELTA)):
-        raise CodecError("only a difference removes slots")
-    if np.any(about_row & ((size % np.maximum(added, 1) != 0) | ((size == 0) != (added == 0)))) or np.any(mark & (size > 0)):
-        raise CodecError("payloads do not fit the additions")
-    if np.any(mark & ((heads["operator"] < 1) | (heads["operator"] > count))):
-        raise CodecError("a mark of a round that its barrier does not have")
-    if np.any(additions["dst_type"] < 0) or not _places_fit(additions["place"], added, count):
-        raise CodecError("an addition lies outside its row, or not behind the one before it")
-    # A removal stands before the last slot that is kept: what comes behind it falls off by itself.
-    if not _places_fit(removals, removed, count - added + removed - 1):
-        raise CodecError("a removal lies outside its row, or not behind the one before it")
+    from dgs.core.kernels import blocks as kernels  # here, as a loader only encodes, and numba takes long to import
 
-
-def _places_fit(places: AnyArray, lengths: Int64s, limits: Int64s) -> bool:
-    """Whether the places, `lengths[i]` of block i, are at least 0, below its limit, and ascending."""
-    owner = np.repeat(np.arange(len(lengths)), lengths)
-    backwards: Bools = (places[1:] <= places[:-1]) & (owner[1:] == owner[:-1])
-    return not (np.any(places < 0) or np.any(places >= limits[owner]) or np.any(backwards))
+    fault = kernels.fault_of(blocks.heads, blocks.additions, blocks.removals, len(blocks.payload))
+    if fault == kernels.FINE:
+        return
+    words = {
+        kernels.SIZES: "heads promise another number of added, removed or payload_bytes than there is",
+        kernels.KIND: "an unknown kind of item",
+        kernels.TOO_MANY: "a block adds another number of slots than its row has room for",
+        kernels.REMOVES: "only a difference removes slots",
+        kernels.PAYLOAD: "payloads do not fit the additions",
+        kernels.ROUND: "a mark of a round that its barrier does not have",
+        kernels.ADDITION: "an addition lies outside its row, or not behind the one before it",
+        kernels.REMOVAL: "a removal lies outside its row, or not behind the one before it",
+    }
+    raise CodecError(words[fault])

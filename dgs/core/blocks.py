@@ -47,6 +47,8 @@ BLOCK = np.dtype(
 )
 """Head of one item on the channel from a sampler partition to a serving partition; 40 bytes."""
 
+_PLAIN_SLOT, _PLAIN_BLOCK = (np.dtype(f"V{dtype.itemsize}") for dtype in (SLOT, BLOCK))
+
 
 @dataclass(frozen=True, slots=True)
 class Blocks:
@@ -117,11 +119,14 @@ class Blocks:
             return parts[0]
         strings: list[bytes] = next((p.strings for p in parts if p.strings), [])
         assert all(p.strings is strings for p in parts if p.strings)
+        if not parts:
+            return Blocks(np.zeros(0, BLOCK), np.zeros(0, SLOT), np.zeros(0, np.uint16), np.zeros(0, np.uint8))
+        # numpy joins records field by field, unless it takes them for plain bytes.
         return Blocks(
-            np.concatenate([p.heads for p in parts]) if parts else np.zeros(0, BLOCK),
-            np.concatenate([p.additions for p in parts]) if parts else np.zeros(0, SLOT),
-            np.concatenate([p.removals for p in parts]) if parts else np.zeros(0, np.uint16),
-            np.concatenate([p.payload for p in parts]) if parts else np.zeros(0, np.uint8),
+            np.concatenate([p.heads.view(_PLAIN_BLOCK) for p in parts]).view(BLOCK),
+            np.concatenate([p.additions.view(_PLAIN_SLOT) for p in parts]).view(SLOT),
+            np.concatenate([p.removals for p in parts]),
+            np.concatenate([p.payload for p in parts]),
             strings,
         )
 
