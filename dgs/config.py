@@ -60,7 +60,7 @@ class Settings:
     idle_items: int = _setting(
         IDLE_ITEMS, "a serving partition drops a row that nothing needed for so long", unit="applied items", least=1, most=1 << 31
     )
-    commit_interval_ms: int = _setting(40, "how long changes are gathered for one commit", unit="ms", least=1, most=60_000)
+    commit_interval_ms: int = _setting(100, "how long changes are gathered for one commit", unit="ms", least=1, most=60_000)
     snapshot_interval_s: float = _setting(
         60.0, "least time between two snapshots of a serving partition; 0 for none", unit="s", least=0, most=86_400
     )

@@ -25,7 +25,7 @@ class Scale:
     edges: int = 600_000
     rounds: int = 4
     seconds: float = 2.0
-    loading_s: float = 8.0
+    loading_s: float = 5.0
     reads_per_s: float = 500.0
     in_process: tuple[Shape, ...] = (USUAL, WIDE)
     http: tuple[Shape, ...] = (NARROW, USUAL)

@@ -1,13 +1,14 @@
 """What users see while data streams in: how soon an update is in the answers, and how much slower reads are.
 
-A writer streams at a fixed rate, a reader asks at a fixed rate, and a probe adds single edges on a schedule and asks until it sees
-them. Reads without the writer alternate with reads beside it. Afterwards the answers must be the oracle's, with all that was
-written.
+A writer streams at a fixed rate. Beside it, a probe adds single edges on a schedule and asks until it sees them; then, without the
+probe, a reader asks at a fixed rate. Reads without the writer alternate with reads beside it, and with those of a static body.
+Afterwards the answers must be the oracle's, with all that was written.
 """
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from statistics import median
 
@@ -24,6 +25,7 @@ from perf.client import Answered, Load
 from perf.graph import U2I, USER, EdgeColumns, Graph, edge_records
 from perf.report import Aim, Row
 from perf.service import Feed, Service
+from perf.static import static_server
 
 VISIBLE_MS, READS = Aim(most=50, of_ratio=False), Aim(most=3)
 PROBES_PER_S = 20
@@ -31,6 +33,8 @@ PROBE_USERS = 64
 """Users of their own, behind those of the graph, so that probes change no other answer."""
 OVERLOAD_PER_S = 150_000.0
 _POLL_S = 0.002
+_RUN_UP_S, _RUN_OUT_S = 0.5, 1.0
+"""A stream runs for so long before anything is timed beside it, and still when that is over."""
 _GIVE_UP_S = 30.0
 _ACCEPT = {"accept": "application/x-protobuf"}
 
@@ -51,7 +55,7 @@ def peak(graph: Graph, service: Service, *, seconds: float) -> tuple[Row, int]:
 def measure(
     graph: Graph, service: Service, *, edges_per_s: float, reads_per_s: float, rounds: int, seconds: float, written: int = 0
 ) -> list[Row]:
-    """Return the rows for visibility and for reads while loading.
+    """Return the rows for visibility and for reads while loading, each beside a stream of its own.
 
     Args:
         graph: that the service has been loaded with.
@@ -59,60 +63,97 @@ def measure(
         edges_per_s: what the writer offers.
         reads_per_s: what the reader offers, with the writer and without.
         written: edges of the stream that the service has by now.
-        rounds: without and with, each.
-        seconds: of one.
+        rounds: of everything.
+        seconds: of one turn.
 
     Raises:
         WrongAnswerError: an answer is not the oracle's, or an update does not show.
     """
-    load = Load(service.port, graph.vertices, 1, seconds, rate=reads_per_s, keep=8)
-    alone: list[Answered] = []
-    beside: list[Answered] = []
-    polled: list[float] = []
-    told: list[float] = []
-    late = 0
-    before = _freshness(service)
-    for i in range(rounds):
-        alone.append(client.run(replace(load, seed=10 + i)))
-        shape = graph.shape
+    streams = _Streams(graph, service, edges_per_s, written)
+    visible = _visible(graph, service, streams, rounds, seconds)
+    reads = _reads(graph, service, streams, reads_per_s, rounds, seconds)
+    after = client.run(Load(service.port, graph.vertices, 1, min(seconds, 1.0), rate=reads_per_s, keep=32, seed=30))
+    visible[0].detail["checked"] = check_all(graph, after.kept, streams.written)
+    visible[0].detail["writer_late_ms_most"] = streams.late_ms_most
+    return visible + reads
+
+
+class _Streams:
+    """One stream after the other at the same rate.
+
+    Attributes:
+        written: edges so far.
+        late_ms_most: of the batch that went out latest.
+    """
+
+    def __init__(self, graph: Graph, service: Service, edges_per_s: float, written: int) -> None:
+        self._graph = graph
+        self._service = service
+        self.edges_per_s = edges_per_s
+        self.written = written
+        self.late_ms_most = 0.0
+
+    @contextmanager
+    def running(self, seconds: float) -> Iterator[None]:
+        """Stream for so long, evenly from the beginning of the block on; after it wait until all is servable."""
+        shape = self._graph.shape
+        own = (shape.first, shape.second, shape.dim)
         stream = writer.Stream(
-            service.server, (shape.first, shape.second, shape.dim), graph.vertices, written, edges_per_s, seconds + 2
+            self._service.server, own, self._graph.vertices, self.written, self.edges_per_s, seconds + _RUN_UP_S + _RUN_OUT_S
         )
         writing = writer.start(stream)
-        time.sleep(0.5)  # the stream is to run evenly before anything is timed
-        reading = client.start(replace(load, seed=20 + i))
-        seen = asyncio.run(_probe(graph, service, seconds, i))
+        time.sleep(_RUN_UP_S)
+        yield
+        self.late_ms_most = max(self.late_ms_most, writer.collect(writing).late_ms_most)
+        self.written += stream.edges
+        self._service.settle()
+
+
+def _visible(graph: Graph, service: Service, streams: _Streams, rounds: int, seconds: float) -> list[Row]:
+    polled: list[float] = []
+    told: list[float] = []
+    before = _freshness(service)
+    for i in range(rounds):
+        with streams.running(seconds):
+            seen = asyncio.run(_probe(graph, service, seconds, i))
         polled, told = polled + seen[0], told + seen[1]
-        beside.append(client.collect(reading))
-        done = writer.collect(writing)
-        written, late = written + stream.edges, max(late, int(done.late_ms_most))
-        service.settle()
     own = _quantiles(before, _freshness(service))
-    after = client.run(replace(load, seconds=min(seconds, 1.0), keep=32, seed=30))
-    checked = check_all(graph, after.kept, written)
-    p99 = float(np.quantile(polled, 0.99)) * 1000
-    visible = {"p50_ms": _ms(polled, 0.5), "p99_ms": p99, "p999_ms": _ms(polled, 0.999), "offered_per_s": edges_per_s}
-    confirmed = {"p50_ms": _ms(told, 0.5), "p99_ms": _ms(told, 0.99), "p999_ms": _ms(told, 0.999), "offered_per_s": edges_per_s}
-    detail = {"probes_s": polled, "probes_min_position_s": told, "checked": checked, "writer_late_ms_most": late}
-    ratio = median(b.p99_ms / a.p99_ms for a, b in zip(alone, beside, strict=True))
-    reads = {"alone": [a.latencies() for a in alone], "beside": [b.latencies() for b in beside]}
-    reads |= {"histogram": beside[-1].histogram, "floor_histogram": alone[-1].histogram}  # type: ignore[dict-item]
-    middle = sorted(beside, key=lambda b: b.p99_ms)[len(beside) // 2]
-    return [
-        Row("update → visible, by an outside probe: p99", "ms", p99, aim=VISIBLE_MS, latencies=visible, detail=detail),
-        Row("  the same, asked for by position: p99", "ms", confirmed["p99_ms"], latencies=confirmed),
-        Row("  the service's own dgs_freshness_seconds: p99", "ms", own[1] * 1000, latencies={"p50_ms": own[0] * 1000}),
-        Row(
-            f"reads while loading, {graph.shape}: p99",
-            "ms",
-            median(b.p99_ms for b in beside),
-            median(a.p99_ms for a in alone),
-            ratio,
-            READS,
-            middle.latencies(reads_per_s),
-            reads,
-        ),
-    ]
+    rows = []
+    for work, found, aim in (
+        ("update → visible, by an outside probe: p99", polled, VISIBLE_MS),
+        ("  the same, asked for by position: p99", told, None),
+    ):
+        latencies = {"p50_ms": _ms(found, 0.5), "p99_ms": _ms(found, 0.99), "p999_ms": _ms(found, 0.999)}
+        latencies["offered_per_s"] = streams.edges_per_s
+        rows.append(Row(work, "ms", latencies["p99_ms"], aim=aim, latencies=latencies, detail={"probes_s": found}))
+    rows.append(Row("  the service's own dgs_freshness_seconds: p99", "ms", own[1] * 1000, latencies={"p50_ms": own[0] * 1000}))
+    return rows
+
+
+def _reads(graph: Graph, service: Service, streams: _Streams, reads_per_s: float, rounds: int, seconds: float) -> list[Row]:
+    """Return the row of reads, and that of a static body: what the machine itself does to reads beside such a stream."""
+    load = Load(service.port, graph.vertices, 1, seconds, rate=reads_per_s, keep=8)
+    turns: dict[str, list[tuple[Answered, Answered]]] = {"ours": [], "static": []}
+    bodies = sorted((body for _, body in client.run(replace(load, seconds=min(seconds, 1.0))).kept), key=len)
+    with static_server(bodies[len(bodies) // 2]) as (port, _):
+        for i in range(rounds):
+            for name, own in (("ours", load), ("static", replace(load, port=port, keep=0))):
+                alone = client.run(replace(own, seed=10 + i))
+                with streams.running(seconds):
+                    turns[name].append((alone, client.run(replace(own, seed=20 + i))))
+    rows = []
+    for work, name, aim in (
+        (f"reads while loading, {graph.shape}: p99", "ours", READS),
+        ("  a static body, read beside the same stream: p99", "static", None),
+    ):
+        alones, besides = zip(*turns[name], strict=True)
+        middle = sorted(besides, key=lambda b: b.p99_ms)[len(besides) // 2]
+        detail = {"alone": [a.latencies() for a in alones], "beside": [b.latencies() for b in besides]}
+        detail |= {"histogram": besides[-1].histogram, "floor_histogram": alones[-1].histogram}
+        p99, alone_p99 = median(b.p99_ms for b in besides), median(a.p99_ms for a in alones)
+        ratio = median(b.p99_ms / a.p99_ms for a, b in turns[name])
+        rows.append(Row(work, "ms", p99, alone_p99, ratio, aim, middle.latencies(reads_per_s), detail))
+    return rows
 
 
 async def _probe(graph: Graph, service: Service, seconds: float, turn: int) -> tuple[list[float], list[float]]:

@@ -26,7 +26,7 @@ def plot_rows(rows: Sequence[Row], folder: Path) -> list[Path]:
     if latencies := [r for r in rows if "histogram" in r.detail]:
         drawn.append(_latencies(latencies, folder / "latencies.png"))
     if probed := [r for r in rows if "probes_s" in r.detail]:
-        drawn.append(_visible(probed[0], folder / "visible.png"))
+        drawn.append(_visible(probed, folder / "visible.png"))
     return drawn
 
 
@@ -78,11 +78,11 @@ def _latencies(rows: Sequence[Row], path: Path) -> Path:
     return _save(figure, path)
 
 
-def _visible(row: Row, path: Path) -> Path:
+def _visible(rows: Sequence[Row], path: Path) -> Path:
     figure, axes = pyplot.subplots(figsize=(8, 5))
-    for name, label in (("probes_s", "seen by polling"), ("probes_min_position_s", "asked for by position")):
-        ms = np.sort(np.array(row.detail[name])) * 1000
-        axes.plot(ms, (np.arange(len(ms)) + 1) / len(ms), label=label)
+    for row in rows:
+        ms = np.sort(np.array(row.detail["probes_s"])) * 1000
+        axes.plot(ms, (np.arange(len(ms)) + 1) / len(ms), label=row.work.strip())
     axes.set_xlabel("ms from the moment an edge was due to be written until an answer shows it")
     axes.set_ylabel("part of the probes")
     axes.set_xlim(left=0)
