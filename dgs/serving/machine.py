@@ -187,7 +187,7 @@ class ServingMachine:
         for dst_type in dst_types:
             lead = additions["dst_type"] == dst_type
             dst_rows[lead] = self.state.vertices[dst_type].intern(np.ascontiguousarray(additions["dst"][lead]))
-        sizes = np.zeros(3, np.int64)
+        sizes = np.zeros(4, np.int64)
         most = len(additions) + len(own) * table.fanout
         rows_gone, types, items_of = (np.empty(most, np.int32) for _ in range(3))
         deltas = Deltas(rows_gone, types, np.empty(most, np.int8), items_of)
@@ -220,6 +220,7 @@ class ServingMachine:
         if sizes[2]:
             raise self._diverged(own.heads[sizes[2] - 1])
         self.ignored += int(sizes[1])
+        rows.pending -= int(sizes[3])
         n = sizes[0]
         return Deltas(deltas.rows[:n], deltas.types[:n], deltas.signs[:n], deltas.items[:n])
 
@@ -254,7 +255,7 @@ class ServingMachine:
         if len(misfits):
             raise self._diverged(own.heads[misfits[0]])
         payload = self._payload(own, layout)
-        self.ignored += apply_vertex_blocks(
+        ignored, arrived = apply_vertex_blocks(
             own.heads,
             vertices,
             fed,
@@ -266,3 +267,5 @@ class ServingMachine:
             rows.states,
             rows.numbers,
         )
+        self.ignored += ignored
+        rows.pending -= arrived

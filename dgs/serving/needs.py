@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from dgs.core.kernels.replica import NONE, count_needs, release
+from dgs.core.kernels.replica import NONE, PENDING, count_needs, release
 from dgs.core.partition import partitions_of
 from dgs.core.requests import REQUEST, SUBSCRIBE, UNSUBSCRIBE
 from dgs.core.types import Int8s, Int32s, Int64s
@@ -78,6 +78,7 @@ def _count(state: ServingState, rows: Rows, above: list[Deltas]) -> tuple[Int32s
     )
     if sizes[1]:
         rows.idle.append(idle[: sizes[1]].copy())
+    rows.pending += int(sizes[0])
     return wanted[: sizes[0]], wanted_items[: sizes[0]]
 
 
@@ -121,6 +122,7 @@ def sweep(state: ServingState, effects: Effects) -> None:
 def _drop(state: ServingState, rows: Rows, vertices: Int32s) -> Deltas:
     if rows.image is not None:
         rows.image.preserve(vertices)
+    rows.pending -= int(np.count_nonzero(rows.states[vertices] == PENDING))
     rows.states[vertices] = NONE
     rows.numbers[vertices] = 0
     n, table, records = 0, rows.table, rows.records

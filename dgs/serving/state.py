@@ -36,6 +36,7 @@ class Rows:
         numbers: uint64: number of the subscribe that the row waits for or was brought by.
         idle_since: int64: items applied when the need last fell to 0.
         idle: vertex rows whose need fell to 0, to look at in a sweep.
+        pending: how many rows are PENDING.
         image: who has to hear of rows before they change; None unless a snapshot is under way.
     """
 
@@ -47,6 +48,7 @@ class Rows:
     _numbers: Slab = field(default_factory=lambda: Slab("<u8"))
     _idle_since: Slab = field(default_factory=lambda: Slab("<i8"))
     idle: list[Int32s] = field(default_factory=list)
+    pending: int = 0
     image: RowsImage | None = None
 
     def reserve(self, vertices: int, rows: int) -> None:
@@ -72,6 +74,7 @@ class Rows:
             self.table.restored()
         n = min(len(self.states), len(self.needs))
         self.idle = [np.flatnonzero((self.states[:n] != NONE) & (self.needs[:n] == 0)).astype(np.int32)]
+        self.pending = int(np.count_nonzero(self.states == PENDING))
 
     @property
     def nbytes(self) -> int:
@@ -142,8 +145,8 @@ class ServingState:
 
     @property
     def rows_pending(self) -> int:
-        """How many rows have been asked for and have not arrived; looks at all of them."""
-        return sum(int(np.count_nonzero(rows.states == PENDING)) for rows in self.rows.values())
+        """How many rows have been asked for and have not arrived."""
+        return sum(rows.pending for rows in self.rows.values())
 
     def fed(self, operator: Operator, ids: Int64s) -> Int32s:
         """Return 1 for vertices whose rows are sent without asking: possible seeds of this partition."""

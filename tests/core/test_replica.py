@@ -45,7 +45,8 @@ class Replica:
         vertices = np.array([IDS.index(v) for v in blocks.heads["vertex"].tolist()], np.int32)
         payload = blocks.payload.reshape(len(blocks.additions), -1) if len(blocks.additions) else np.zeros((0, 1), np.uint8)
         rows, types, items = (np.zeros(ROOM, np.int32) for _ in range(3))
-        signs, sizes = np.zeros(ROOM, np.int8), np.zeros(3, np.int64)
+        signs, sizes = np.zeros(ROOM, np.int8), np.zeros(4, np.int64)
+        waiting = np.count_nonzero(self.states == PENDING)
         apply_edge_blocks(
             blocks.heads,
             np.arange(n, dtype=np.int32),
@@ -75,6 +76,7 @@ class Replica:
         columns = (c[: sizes[0]].tolist() for c in (rows, types, signs, items))
         self.deltas = list(zip(*columns, strict=True))
         self.ignored, self.failed = int(sizes[1]), int(sizes[2])
+        assert waiting - sizes[3] == np.count_nonzero(self.states == PENDING)
 
     def row(self, vertex: int) -> Row:
         table, row = self.table, int(self.table.row_of[vertex])
@@ -219,7 +221,9 @@ def test_records_that_take_blocks_are_the_samplers(
     vertices = np.array([b[1] for b in given_], np.int32)
     fed_array = np.array([b[1] in fed for b in given_], np.int32)
     numbers = np.ones(4, np.uint64)
-    assert apply_vertex_blocks(heads, vertices, fed_array, additions, payload, *arrays, state_array, numbers) == ignored
+    arrived = first.count(PENDING) - states.count(PENDING) - sum(first[v - 1] == PENDING for v in fed)
+    applied = apply_vertex_blocks(heads, vertices, fed_array, additions, payload, *arrays, state_array, numbers)
+    assert applied == (ignored, arrived)
     all_known, timestamps, payloads = arrays
     assert {v: (int(all_known[v]), int(timestamps[v]), payloads[v].tobytes()) for v in range(4)} == expected
     assert state_array.tolist() == states

@@ -331,6 +331,7 @@ class World:
         """Needs equal a recount, subscriptions on both sides agree, nothing waits."""
         for s, serving in enumerate(self.servings):
             state = serving.machine.state
+            assert state.rows_pending == 0
             recount: Counter[tuple[int, int]] = Counter()
             for rows in state.rows.values():
                 if rows.table is None:

@@ -55,11 +55,12 @@ def apply_edge_blocks(
     Args (what is not a table's array): heads BLOCK [n]; items: place of each block in the chunk; vertices: row of each block's
         vertex, 0 if it has none; fed: 1 where the row is sent without asking; additions SLOT [m] with dst_rows [m] and
         added_payload [m, width']; old_*: room for one row; delta_*: take, for every slot that came or went, the destination's
-        row and type, +1 or -1, and the item; sizes: takes the number of deltas, of ignored blocks, and 1 + the index of the first
-        block after which the row is not the sampler's (0 for none; the rest is not applied then).
+        row and type, +1 or -1, and the item; sizes: takes the number of deltas, of ignored blocks, 1 + the index of the first
+        block after which the row is not the sampler's (0 for none; the rest is not applied then), and the number of rows that wait
+        no longer.
     """
     width = added_payload.shape[1]
-    a = r = n = ignored = 0
+    a = r = n = ignored = arrived = 0
     sizes[2] = 0
     for i in range(len(heads)):
         h = heads[i]
@@ -76,6 +77,7 @@ def apply_edge_blocks(
             copy_slot(old_slots, old_payload, j, slots, payload, base + j)
         nxt, gone, o = first_addition, first_removal, 0
         if h.kind == WHOLE:
+            arrived += 1
             for j in range(old):
                 n = _delta(
                     old_slots[j].place, old_slots[j].dst_type, -1, items[i], delta_rows, delta_types, delta_signs, delta_items, n
@@ -118,7 +120,7 @@ def apply_edge_blocks(
         if row_checksum(slots, base, h.count) != h.checksum:
             sizes[2] = i + 1
             break
-    sizes[0], sizes[1] = n, ignored
+    sizes[0], sizes[1], sizes[3] = n, ignored, arrived
 
 
 @kernel
@@ -152,9 +154,9 @@ def apply_vertex_blocks(
     payload: Bytes,
     states: Bytes,
     numbers: UInt64s,
-) -> int:
-    """Apply the blocks of one vertex operator, in order; return how many were ignored."""
-    a = ignored = 0
+) -> tuple[int, int]:
+    """Apply the blocks of one vertex operator, in order; return how many were ignored, and how many rows wait no longer."""
+    a = ignored = arrived = 0
     width = added_payload.shape[1]
     for i in range(len(heads)):
         h = heads[i]
@@ -164,6 +166,8 @@ def apply_vertex_blocks(
         if not accept(h, fed[i], v, states, numbers):
             ignored += 1
             continue
+        if h.kind == WHOLE:
+            arrived += 1
         known[v] = h.count
         if h.added == 0:
             timestamps[v] = 0
@@ -175,7 +179,7 @@ def apply_vertex_blocks(
             payload[v, b] = added_payload[at, b]
         for b in range(width, payload.shape[1]):
             payload[v, b] = 0
-    return ignored
+    return ignored, arrived
 
 
 @kernel
