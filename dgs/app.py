@@ -27,6 +27,7 @@ from dgs.bus.limits import AppendLimits
 from dgs.bus.open import local_path
 from dgs.bus.topics import ensure_topics
 from dgs.bus.watched import WatchedBus
+from dgs.checkpointing import Checkpointing
 from dgs.config import Settings
 from dgs.core.deployment import Deployment
 from dgs.core.errors import CodecError, DgsError, StateError
@@ -37,8 +38,8 @@ from dgs.telemetry import logs
 from dgs.troubles import Disk, Troubles, read_troubles
 
 if TYPE_CHECKING:
-    from dgs.coordinator.coordinator import Coordinator
-    from dgs.serving.effects import RoundDone
+    from dgs.sampler.checkpoints import SamplerCheckpoints
+    from dgs.sampler.worker import SamplerWorker
 
 RETRY_FIRST_S = 0.2
 RETRY_LAST_S = 5.0
@@ -145,6 +146,7 @@ async def _frontend(
         from dgs.api import make_app
         from dgs.coordinator.coordinator import Coordinator
         from dgs.coordinator.state_file import StateFile
+        from dgs.serving.rounds import Rounds
         from dgs.serving.snapshots import Snapshots
         from dgs.serving.worker import ServingWorker
         from dgs.store.snapshots import SnapshotFolder
@@ -165,8 +167,10 @@ async def _frontend(
         )
         await coordinator.start()
         stack.push_async_callback(coordinator.close)
-        rounds = _Rounds(coordinator)
+        rounds = Rounds(lambda *done: _insist("report a barrier's round", coordinator.report, *done))
+        checkpointing = Checkpointing(settings, directory, deployment, local_path(url))
         telemetry = Telemetry.of(bus, directory.reports, directory.dead_letters, clock=time.perf_counter, wall_clock=time.time)
+        truncation = await checkpointing.truncation(bus, telemetry.reports)
         serving = [
             ServingWorker(
                 deployment,
@@ -186,19 +190,23 @@ async def _frontend(
                     interval_s=settings.snapshot_interval_s,
                     clock=time.monotonic,
                     troubles=troubles,
+                    truncate=truncation.snapshots_kept,
                 ),
             )
             for s in range(deployment.serving_partitions)
         ]
+        creator = checkpointing.creator(coordinator, truncation, wall_clock=time.time)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(rounds.report_all())
+            if creator is not None:
+                tasks.create_task(creator.run())
             for worker in serving:
                 tasks.create_task(worker.run())
             if with_samplers:
                 tasks.create_task(_samplers(settings, directory, deployment, range(deployment.partitions), shared_bus))
             try:
                 storage = _storage(directory, deployment, settings, troubles)
-                server.gate.open(make_app(coordinator, serving, settings, storage, telemetry=telemetry))
+                server.gate.open(make_app(coordinator, serving, settings, storage, telemetry=telemetry, checkpoints=creator))
                 for name, document in queries:
                     await _insist("install a query", coordinator.install, json.dumps(document), name)
                 coordinator.accept_loaders.set()
@@ -228,28 +236,6 @@ def _import_frontend() -> None:
     # What is there by now stays: looking through it again and again would hold up requests for nothing.
     gc.collect()
     gc.freeze()
-
-
-class _Rounds:
-    """Barrier rounds that serving partitions have completed, on their way to the coordinator, which may wait for its disk."""
-
-    def __init__(self, coordinator: "Coordinator") -> None:
-        self._coordinator = coordinator
-        self._waiting: asyncio.Queue[tuple[int, int, int]] = asyncio.Queue()
-
-    def done(self, partition: PartitionIndex, done: "RoundDone") -> None:
-        """Take note that a partition has completed a round."""
-        self._waiting.put_nowait((partition, done.barrier, done.round))
-
-    async def report_all(self) -> None:
-        """Report one after the other until cancelled."""
-        while True:
-            await _insist("report a barrier's round", self._coordinator.report, *await self._waiting.get())
-            self._waiting.task_done()
-
-    async def all_reported(self) -> None:
-        """Wait until the coordinator has all rounds, durably."""
-        await self._waiting.join()
 
 
 def server_config(application: Application) -> uvicorn.Config:
@@ -329,6 +315,7 @@ async def _keep_sampling(
     from dgs.telemetry.report_files import ReportFiles
     from dgs.telemetry.reports import Reporter
 
+    checkpointing = Checkpointing(settings, directory, deployment, local_path(bus_url(settings, directory)))
     troubles = Troubles(directory.troubles(partition))
     what = f"the state of sampler partition {partition}"
     backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
@@ -353,8 +340,9 @@ async def _keep_sampling(
                 troubles=troubles,
                 reporter=Reporter(partition, ReportFiles(directory.reports).publish, clock=time.monotonic, wall_clock=time.time),
             )
+            part = checkpointing.sampler_part(partition, store)
             # As a task of its own, so that below a failure can be told from one that hides a cancellation of the same moment.
-            await asyncio.create_task(worker.run())
+            await asyncio.create_task(_together(worker, part))
             return
         except Exception as e:
             this = asyncio.current_task()
@@ -369,6 +357,12 @@ async def _keep_sampling(
         finally:
             store.close()
         await asyncio.sleep(backoff.next())
+
+
+async def _together(worker: "SamplerWorker", part: "SamplerCheckpoints") -> None:
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(worker.run())
+        tasks.create_task(part.run())
 
 
 # Both ----------------------------------------------------------------------------------------------------------------------------

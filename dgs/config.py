@@ -64,6 +64,13 @@ class Settings:
     snapshot_interval_s: float = _setting(
         60.0, "least time between two snapshots of a serving partition; 0 for none", unit="s", least=0, most=86_400
     )
+    checkpoint_url: str | None = _setting(
+        None, "where checkpoints go: a folder, or a URL such as s3://bucket/folder; unset: checkpoints under data_dir"
+    )
+    checkpoint_interval_s: float = _setting(
+        600.0, "time between two checkpoints; 0 for none but those asked for", unit="s", least=0, most=31_536_000
+    )
+    checkpoints_kept: int = _setting(2, "newest checkpoints that stay", unit="checkpoints", least=1, most=10_000)
     apply_slice_ms: int = _setting(2, "how long entries are applied before requests get their turn", unit="ms", least=1, most=1000)
     seeds_max: int = _setting(1024, "seeds that one POST /samples may name", unit="seeds", least=1, most=1 << 20)
     body_bytes_max: int = _setting(1 << 20, "size of a request's body", unit="bytes", least=1024, most=1 << 30)

@@ -8,6 +8,8 @@
     dead-letters/             log entries that a worker passed over
     troubles/                 what sampler partitions cannot write at present
     reports/                  what samplers tell the frontend about themselves
+    checkpoints/              checkpoints, unless they go elsewhere
+    checkpointing/            the checkpoint that is asked for, and links to what is being sent
     locks/                    one file per owner, held by flock, with the owner's pid in it
 
 Called by the commands that start processes and by `dgs.app`; it knows nothing of what the files mean to those who own them.
@@ -138,6 +140,20 @@ class DataDir:
         """Where samplers leave word of themselves for the frontend."""
         return self.root / "reports"
 
+    @property
+    def checkpoints(self) -> Path:
+        """Where checkpoints go unless a setting says otherwise."""
+        return self.root / "checkpoints"
+
+    @property
+    def checkpoint_request(self) -> Path:
+        """Where the frontend says which checkpoint samplers are to send their parts of."""
+        return self.root / "checkpointing" / "request.json"
+
+    def checkpoint_link(self, owner: str) -> Path:
+        """Where a partition links what it sends."""
+        return self.root / "checkpointing" / owner
+
     def sampler(self, partition: int) -> Path:
         """Where a sampler partition keeps its store."""
         return self.root / "sampler" / str(partition)
@@ -193,12 +209,13 @@ class DataDir:
         standing = self.read()
         if standing is None:
             standing = _new(wanted, defaults, self.root)
-            self._write(standing)
+            self.write(standing)
         else:
             _compare(standing, wanted, self.root)
         return standing
 
-    def _write(self, deployment: Deployment) -> None:
+    def write(self, deployment: Deployment) -> None:
+        """Let a new deployment live here; its other files are to be there already."""
         try:
             write_durably(self.deployment_file, _encode(deployment))
         except OSError as e:

@@ -12,6 +12,7 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 
 from dgs.api.body import read_body
+from dgs.api.checkpoints import creator_of
 from dgs.api.health import state_shown
 from dgs.api.openapi import ADMIN, texts
 from dgs.api.parts import Parts
@@ -30,6 +31,7 @@ REFUSALS: dict[str, tuple[int, ...]] = {
     "barrier/set": (400, 413),
 }
 """With what a path refuses, beside 503, which everything answers while the service is starting."""
+_CHECKPOINT = "Creating Sampling Worker Checkpoint {0}.\nCreating Serving Worker Checkpoint {0}.\n"
 Handler = Callable[[Request], Awaitable[Response]]
 
 _log = logs.get(__name__)
@@ -122,10 +124,14 @@ class Admin:
         return Response(json.dumps(await self._coordinator.init_info(), ensure_ascii=False), media_type="application/json")
 
     async def _checkpoint(self, request: Request) -> Response:
-        """Refused: there are no checkpoints yet"""
-        # The reference answers 200 whatever happened; a script that trusts in it must not believe that there is a checkpoint.
-        lines = [f"Creating {kind} Worker Checkpoint Failed." for kind in ("Sampling", "Serving")]
-        return _text("\n".join([*lines, "Checkpoints are not built yet.", ""]), 501)
+        """Create a checkpoint, and answer when it is complete"""
+        # The reference answers 200 when it has begun, and whatever becomes of it. Here, too, a script may trust in the text.
+        try:
+            await creator_of(self._parts).create()
+        except (DgsError, OSError) as e:
+            _log.error("no checkpoint", cause=e)
+            return _text(_CHECKPOINT.format("Failed") + f"{e}\n", 503)
+        return _text(_CHECKPOINT.format("Successfully"))
 
 
 def admin_router(parts: Parts) -> APIRouter:
@@ -138,7 +144,6 @@ def admin_router(parts: Parts) -> APIRouter:
                 admin.answer,
                 methods=[method],
                 summary=handler.__doc__,
-                status_code=501 if path == "checkpoint" else 200,
                 response_class=JSONResponse if path in JSON else PlainTextResponse,
                 responses=texts(*REFUSALS.get(path, ()), 503),
                 openapi_extra=ADMIN.get(path),

@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from dgs.api.admin import admin_router
+from dgs.api.checkpoints import checkpoints_router
 from dgs.api.control import control_router
 from dgs.api.dataplane import DataPlane
 from dgs.api.health import health_router
@@ -25,6 +26,7 @@ from dgs.api.parts import Partition, Parts
 from dgs.api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
 from dgs.api.samples import PATHS, SamplesEndpoint
 from dgs.config import Settings
+from dgs.coordinator.checkpoints import CheckpointCreator
 from dgs.coordinator.coordinator import Coordinator
 from dgs.core.errors import DgsError, InputError
 from dgs.gate import Application, Message, Receive, Scope, Send
@@ -42,6 +44,7 @@ def make_app(
     storage: Callable[[], Sequence[str]] = list,
     *,
     telemetry: Telemetry,
+    checkpoints: CheckpointCreator | None = None,
 ) -> Application:
     """Return the application.
 
@@ -51,11 +54,12 @@ def make_app(
         settings: limits.
         storage: see `Parts`.
         telemetry: see `Parts`.
+        checkpoints: see `Parts`.
     """
     deployment = coordinator.deployment
     assert len(partitions) == deployment.serving_partitions, "a serving partition is missing"
     plane = DataPlane(partitions, coordinator, generation=deployment.generation, seeds_max=settings.seeds_max)
-    framework = _framework(Parts(coordinator, partitions, settings, storage, telemetry))
+    framework = _framework(Parts(coordinator, partitions, settings, storage, telemetry, checkpoints))
     return _fork(SamplesEndpoint(plane, body_bytes_max=settings.body_bytes_max), framework, telemetry.metrics.requests)
 
 
@@ -92,6 +96,7 @@ def _framework(parts: Parts) -> Application:
     app.include_router(health_router(parts))
     app.include_router(metrics_router(parts))
     app.include_router(control_router(parts))
+    app.include_router(checkpoints_router(parts))
     app.include_router(admin_router(parts))
     app.include_router(page_router())
 

@@ -5,6 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Depends, Request, Response
 
 from dgs.api.body import read_body
+from dgs.api.checkpoints import checkpoint_shown
 from dgs.api.health import state_shown
 from dgs.api.models import (
     Barrier,
@@ -132,6 +133,7 @@ class Control:
         d, seen = self._coordinator.deployment, await self._observer.observe()
         ends = [r.end for r in seen.records if r.end is not None]
         fresh = self._parts.telemetry.freshness.summary()
+        newest = None if self._parts.checkpoints is None else self._parts.checkpoints.newest
         return Cluster(
             log_id=d.log_id,
             generation=d.generation,
@@ -150,6 +152,7 @@ class Control:
             barriers=[BarrierSummary(name=b.name, state=self._state(b)) for b in self._coordinator.barriers()],
             dead_letters=seen.dead_letters,
             orders_pending=self._coordinator.pending,
+            checkpoint=None if newest is None else checkpoint_shown(newest, self._parts.telemetry.wall_clock),
         )
 
     async def lag(self) -> Lag:

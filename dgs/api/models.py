@@ -145,11 +145,42 @@ class Lag(BaseModel):
     lag_bytes_max: int
 
 
+class CheckpointInfo(BaseModel):
+    """A checkpoint: whose it is, how long ago it was complete, how long that took, its size, and how much was new about it."""
+
+    id: str
+    log_id: str
+    generation: int
+    age_s: float
+    duration_s: float
+    bytes: int
+    sent_bytes: int
+
+
+class CheckpointCreation(BaseModel):
+    """How far a checkpoint is: of how many partitions the state is sent; the checkpoint once it is complete."""
+
+    id: str
+    state: Literal["CREATING", "COMPLETE", "FAILED"]
+    parts_sent: int
+    parts: int
+    reason: str
+    checkpoint: CheckpointInfo | None
+
+
+class CheckpointList(BaseModel):
+    """The checkpoints at the destination, newest first; and what was begun last since the service started."""
+
+    checkpoints: list[CheckpointInfo]
+    creation: CheckpointCreation | None
+
+
 class Cluster(BaseModel):
     """The deployment: what is fixed, and how far it is.
 
     `positions` are, per record partition, what every serving partition reflects; `record_ends` where the logs end, null when the
     bus does not answer. `freshness_s` is null while nothing was measured; `lag_bytes_max` is 0 where there is no limit.
+    `checkpoint` is the newest one of this deployment.
     """
 
     log_id: str
@@ -167,6 +198,7 @@ class Cluster(BaseModel):
     barriers: list[BarrierSummary]
     dead_letters: int | None
     orders_pending: int
+    checkpoint: CheckpointInfo | None
 
 
 def read_model(model: type[Taken], body: bytes) -> Taken:

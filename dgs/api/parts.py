@@ -6,6 +6,7 @@ from typing import Protocol
 
 from dgs.api.dataplane import ServingPartition
 from dgs.config import Settings
+from dgs.coordinator.checkpoints import CheckpointCreator
 from dgs.coordinator.coordinator import Coordinator
 from dgs.telemetry.figures import ServingTelemetry
 from dgs.telemetry.telemetry import Telemetry
@@ -25,6 +26,7 @@ class Parts:
         settings: limits.
         storage: tells what cannot be written at present, in words for people.
         telemetry: how the service fares.
+        checkpoints: creates them; None where there are none.
     """
 
     coordinator: Coordinator
@@ -32,3 +34,4 @@ class Parts:
     settings: Settings
     storage: Callable[[], Sequence[str]]
     telemetry: Telemetry
+    checkpoints: CheckpointCreator | None = None

@@ -64,6 +64,13 @@ class Bus(Protocol):
     async def end(self, topic: str, partition: PartitionIndex) -> Position:
         """Return the position after the last complete entry."""
 
+    async def ends(self, topics: Sequence[str]) -> dict[str, list[Position]]:
+        """Return the ends of all partitions of several topics as they are at one moment.
+
+        So whatever was written because of an entry beyond one of them stands beyond one of them, too. No append is under way at
+        that moment: they wait for a few milliseconds.
+        """
+
     async def truncate(self, topic: str, partition: PartitionIndex, position: Position) -> None:
         """Forget entries before `position`, as far as whole segments allow; later positions keep their values."""
 

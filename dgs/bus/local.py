@@ -10,7 +10,7 @@ import json
 import os
 import tempfile
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -157,6 +157,15 @@ class LocalBus:
     async def end(self, topic: str, partition: PartitionIndex) -> Position:
         """Return the position after the last entry that was acknowledged (or could have been)."""
         return (await self._recovered(topic, partition)).log.end()
+
+    async def ends(self, topics: Sequence[str]) -> dict[str, list[Position]]:
+        """See `Bus.ends`. All locks are held at once, taken one after the other; an append holds one and waits for no other."""
+        opened = {topic: [self._partition(topic, PartitionIndex(p)) for p in range(self._count(topic))] for topic in topics}
+        async with AsyncExitStack() as stack:
+            for partitions in opened.values():
+                for partition in partitions:
+                    await stack.enter_async_context(self._locked(partition))
+            return {topic: [partition.log.end() for partition in partitions] for topic, partitions in opened.items()}
 
     async def truncate(self, topic: str, partition: PartitionIndex, position: Position) -> None:
         """Delete whole segments below `position`, never the last; PositionError if it is beyond the end."""

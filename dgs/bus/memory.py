@@ -114,6 +114,10 @@ class MemoryBus:
         """Return the position after the last entry."""
         return self._log(topic, partition).end
 
+    async def ends(self, topics: Sequence[str]) -> dict[str, list[Position]]:
+        """See `Bus.ends`."""
+        return {topic: [log.end for log in self._logs(topic)] for topic in topics}
+
     async def truncate(self, topic: str, partition: PartitionIndex, position: Position) -> None:
         """Forget exactly the entries before `position`; PositionError if it is beyond the end."""
         self._log(topic, partition).truncate(position)
@@ -129,11 +133,15 @@ class MemoryBus:
         if self._closed:
             raise StateError("this bus was closed")
 
-    def _log(self, topic: str, partition: PartitionIndex) -> _Log:
+    def _logs(self, topic: str) -> list[_Log]:
         self._check_open()
         logs = self._topics.get(topic)
         if logs is None:
             raise NotFoundError(f"no topic {topic}: `ensure` makes it")
+        return logs
+
+    def _log(self, topic: str, partition: PartitionIndex) -> _Log:
+        logs = self._logs(topic)
         if not 0 <= partition < len(logs):
             raise NotFoundError(f"topic {topic} has partitions 0 to {len(logs) - 1}, no {partition}")
         return logs[partition]

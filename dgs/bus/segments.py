@@ -293,7 +293,7 @@ class PartitionLog:
         return self._bases
 
     def _list_bases(self) -> list[Position]:
-        return sorted(Position(int(path.stem)) for path in self.directory.glob(f"[0-9]*{_SUFFIX}"))
+        return segment_bases(self.directory)
 
     def _forget(self, base: Position) -> None:
         fd = self._reading.pop(base, None)
@@ -301,7 +301,7 @@ class PartitionLog:
             os.close(fd)
 
     def _path(self, base: Position) -> Path:
-        return self.directory / f"{base:020d}{_SUFFIX}"
+        return segment_path(self.directory, base)
 
     def _check(self, position: Position) -> None:
         if position > self._end:
@@ -315,6 +315,16 @@ class PartitionLog:
             f"{self._path(base)}: the entry at position {position} (byte {position - base} of the file) is damaged, or no entry"
             f" starts there: {reason}; {RESTORE}"
         )
+
+
+def segment_bases(directory: Path) -> list[Position]:
+    """Return the first positions of the segments in a partition's directory, ascending."""
+    return sorted(Position(int(path.stem)) for path in directory.glob(f"[0-9]*{_SUFFIX}"))
+
+
+def segment_path(directory: Path, base: Position) -> Path:
+    """Return the segment that begins at a position."""
+    return directory / f"{base:020d}{_SUFFIX}"
 
 
 def sync_directory(directory: Path) -> None:

@@ -43,6 +43,10 @@ class WatchedBus:
         """See `Bus.end`."""
         return await self._bus.end(topic, partition)
 
+    async def ends(self, topics: Sequence[str]) -> dict[str, list[Position]]:
+        """See `Bus.ends`."""
+        return await self._bus.ends(topics)
+
     async def truncate(self, topic: str, partition: PartitionIndex, position: Position) -> None:
         """See `Bus.truncate`."""
         await self._bus.truncate(topic, partition, position)

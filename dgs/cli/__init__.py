@@ -36,6 +36,7 @@ class Program(click.Group):
         "barrier": "barrier",
         "sample": "sample",
         "status": "status",
+        "checkpoint": "checkpoint",
         "inspect": "inspect",
         "config": "config",
         "generate": "generate",

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any
 
 from dgs.backoff import Backoff
-from dgs.bus.base import RECORDS, Bus
+from dgs.bus.base import RECORDS, SAMPLES, Bus
 from dgs.bus.limits import NO_LIMITS, AppendLimits
 from dgs.bus.topics import ensure_topics
 from dgs.codec.entries import encode_control
@@ -220,6 +220,15 @@ class Coordinator:
     async def record_ends(self) -> list[Position]:
         """Return the end of every record partition."""
         return [await self._bus.end(RECORDS, PartitionIndex(p)) for p in range(self.deployment.partitions)]
+
+    async def at_one_moment(self) -> tuple[dict[str, Any], dict[str, list[Position]]]:
+        """Return the state as JSON values, and then the ends of all logs: the state has every order that stands in the logs.
+
+        A barrier's round that is reported in between is told again by whoever reads on from an older state.
+        """
+        async with self._ordering:
+            state = self._state.to_json()
+            return state, await self._bus.ends([RECORDS, SAMPLES])
 
     async def _order(self, change: Callable[[State], State]) -> None:
         """Carry out an order to its end, even when the caller goes away meanwhile."""

@@ -6,6 +6,7 @@ and has the newest one restored when it starts. The event loop is held for one p
 """
 
 import asyncio
+import functools
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -40,6 +41,7 @@ class Snapshots:
         interval_s: begin one when so long has passed since the last; 0 for none, but those that stand there are still used.
         clock: seconds, monotonic.
         troubles: told when the disk refuses.
+        truncate: gives back the log before a position that no snapshot needs; unless given, all of it.
 
     Attributes:
         newest: the newest that is durable.
@@ -55,7 +57,9 @@ class Snapshots:
         interval_s: float,
         clock: Callable[[], float],
         troubles: Troubles | None = None,
+        truncate: Callable[[PartitionIndex, Position], Awaitable[None]] | None = None,
     ) -> None:
+        self._truncate_log = truncate or functools.partial(bus.truncate, SAMPLES)
         self._folder = folder
         self._deployment = deployment
         self._partition = partition
@@ -171,7 +175,7 @@ class Snapshots:
     async def _truncate(self, kept: list[SnapshotFile]) -> None:
         """Give back what even the oldest kept snapshot does not need; with fewer than are to be kept, nothing."""
         if len(kept) >= KEPT:
-            await self._bus.truncate(SAMPLES, self._partition, kept[-1].position)
+            await self._truncate_log(self._partition, kept[-1].position)
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from rocksdict import AccessType, DBCompressionType, Options, Rdict, ReadOptions, WriteBatch
+from rocksdict import AccessType, Checkpoint, DBCompressionType, Options, Rdict, ReadOptions, WriteBatch
 
 from dgs.core.errors import StateError
 from dgs.core.types import Position
@@ -70,6 +70,27 @@ class RocksStore:
     def scan(self, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
         """See `Store.scan`."""
         return scan(self._db, prefix)
+
+    def begin_flush(self) -> None:
+        """Begin to write what stands in the write-ahead log into tables, as `copy` would do it while everybody waits."""
+        if not self._refused:
+            self._db.flush(False)
+
+    @property
+    def flushing(self) -> bool:
+        """Whether that goes on."""
+        return bool(self._db.property_int_value("rocksdb.num-immutable-mem-table"))
+
+    def copy(self, folder: Path) -> None:
+        """Make a RocksDB of what is committed in a folder that does not exist yet; its tables are links to those here.
+
+        Raises:
+            OSError: the disk is full, …; part of it may stand there.
+        """
+        try:
+            Checkpoint(self._db).create_checkpoint(str(folder))
+        except Exception as e:  # rocksdict raises bare exceptions
+            raise (_system_error(e, self._path) or OSError(f"{self._path} cannot be copied: {e}")) from e
 
     def close(self) -> None:
         """See `Store.close`. The lock is free once no iterator is left."""

@@ -10,7 +10,7 @@ the bytes. A piece's checksum goes on from that of the piece before, so one that
 import os
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from io import FileIO
 from pathlib import Path
@@ -174,6 +174,11 @@ class SnapshotReader:
         data = self._file.read(length)
         self._check(data, length, crc)
         return data
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield all pieces that are left."""
+        while self._file.peek(1):
+            yield self.read()
 
     def read_into(self, memory: memoryview) -> None:
         """Fill memory with the next pieces, which end with it."""

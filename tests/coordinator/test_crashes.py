@@ -65,7 +65,8 @@ class FaultyBus:
     def __init__(self, bus: MemoryBus, fate: Fate) -> None:
         self.inner = bus
         self.fate = fate
-        self.ensure, self.read, self.end, self.truncate, self.close = bus.ensure, bus.read, bus.end, bus.truncate, bus.close
+        self.ensure, self.read, self.end, self.ends = bus.ensure, bus.read, bus.end, bus.ends
+        self.truncate, self.close = bus.truncate, bus.close
 
     async def append(self, topic: str, partition: PartitionIndex, entries: Sequence[bytes]) -> Position:
         self.fate.point()

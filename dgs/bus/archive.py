@@ -1,0 +1,61 @@
+"""Logs in files, looked at as files: which segments hold a range, and a partition made of segments that come from elsewhere.
+
+Checkpoints copy logs this way. Whoever asks for segments sees to it that none is truncated meanwhile.
+"""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from dgs.bus.segments import RESTORE, segment_bases, segment_path
+from dgs.bus.tail import Tail, TailFile
+from dgs.core.errors import PositionError
+from dgs.core.types import PartitionIndex, Position
+
+
+class Segment(NamedTuple):
+    """A segment file, as far as it belongs to a range."""
+
+    path: Path
+    base: Position
+    nbytes: int
+    """From its beginning on; the last one goes on behind the range."""
+
+
+def partition_directory(root: Path, topic: str, partition: PartitionIndex) -> Path:
+    """Return where a bus in a directory keeps a partition."""
+    return root / topic / str(partition)
+
+
+def segments(directory: Path, begin: Position, end: Position) -> list[Segment]:
+    """Return the segments of a partition that hold the entries from `begin` to `end`, in order.
+
+    Raises:
+        PositionError: the beginning was truncated.
+    """
+    if begin == end:
+        return []
+    bases = segment_bases(directory)
+    if not bases or bases[0] > begin:
+        raise PositionError(f"{directory}: position {begin} is before the first kept entry: the log was truncated; {RESTORE}")
+    limits = [*bases[1:], end]
+    found = []
+    for base, limit in zip(bases, limits, strict=True):
+        if base < end and limit > begin:
+            found.append(Segment(segment_path(directory, base), base, min(limit, end) - base))
+    return found
+
+
+def first_kept(directory: Path) -> Position:
+    """Return the first position of a partition whose entries are there."""
+    bases = segment_bases(directory)
+    return bases[0] if bases else Position(0)
+
+
+def write_end(directory: Path, end: Position) -> None:
+    """Let a partition that consists of segment files, or of none, end at a position."""
+    bases = segment_bases(directory)
+    tail = TailFile(directory / "end")
+    try:
+        tail.write(Tail(end, bases[-1] if bases else end))
+    finally:
+        tail.close()

@@ -1,0 +1,68 @@
+"""A serving partition's part in checkpoints: its newest snapshot goes to the destination.
+
+A snapshot is durable only when all that was emitted up to its cut is acknowledged, so the logs have what follows. It is linked
+first, as it may be removed once there are newer ones. Everything here blocks, and runs in a thread.
+"""
+
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from dgs.core.types import PartitionIndex
+from dgs.store.manifest import SERVING, Part
+from dgs.store.objects import Objects
+from dgs.store.snapshots import SnapshotFolder, SnapshotReader
+
+ATTEMPTS = 5
+"""A snapshot may be removed between listing and linking it; then there is a newer one."""
+
+
+class ServingCheckpoints:
+    """Takes part in checkpoints for one partition.
+
+    Args:
+        partition: which.
+        partitions: how many channels it has.
+        folder: of its snapshots.
+        link: where the snapshot is linked to while it is sent, on the same disk; nobody else's.
+    """
+
+    def __init__(self, partition: PartitionIndex, partitions: int, folder: SnapshotFolder, link: Path) -> None:
+        self._partition = partition
+        self._partitions = partitions
+        self._folder = folder
+        self._link = link
+
+    def send(self, objects: Objects) -> Part:
+        """Send the newest snapshot, if there is one; return what refers to it.
+
+        Raises:
+            OSError: the disk or the destination refuses.
+            CodecError: the snapshot is damaged.
+        """
+        self._link.parent.mkdir(parents=True, exist_ok=True)
+        self._link.unlink(missing_ok=True)  # of a process that was killed
+        try:
+            name = self._linked()
+            if name is None:
+                none: Sequence[int] = [0] * self._partitions
+                return Part(SERVING, self._partition, 0, none, none, [], 0)
+            with SnapshotReader(self._link) as reader:
+                meta = json.loads(reader.read())
+            before = objects.sent.sent_bytes
+            file = objects.put(self._link, name)
+            sent_bytes = objects.sent.sent_bytes - before
+            return Part(SERVING, self._partition, meta["position"], meta["received"], meta["sent"], [file], sent_bytes)
+        finally:
+            self._link.unlink(missing_ok=True)
+
+    def _linked(self) -> str | None:
+        for _ in range(ATTEMPTS):
+            files = self._folder.files()
+            if not files:
+                return None
+            with suppress(FileNotFoundError):
+                self._link.hardlink_to(files[0].path)
+                return files[0].path.name
+        raise OSError(f"{self._folder.path}: no snapshot stays there")
