@@ -360,9 +360,13 @@ async def _keep_sampling(
 
 
 async def _together(worker: "SamplerWorker", part: "SamplerCheckpoints") -> None:
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(worker.run())
-        tasks.create_task(part.run())
+    """Run a worker to its end, and beside it the partition's part in checkpoints."""
+    beside = asyncio.create_task(part.run())
+    try:
+        await worker.run()
+    finally:
+        beside.cancel()
+        await asyncio.gather(beside, return_exceptions=True)
 
 
 # Both ----------------------------------------------------------------------------------------------------------------------------

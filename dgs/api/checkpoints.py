@@ -2,10 +2,11 @@
 
 from collections.abc import Callable
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
 from dgs.api.models import CheckpointCreation, CheckpointInfo, CheckpointList
 from dgs.api.openapi import problems
+from dgs.api.parameters import check_path
 from dgs.api.parts import Parts
 from dgs.coordinator.checkpoints import CheckpointCreator, Creation, CreationState
 from dgs.core.errors import ConflictError, DgsError, UnreachableError
@@ -17,8 +18,8 @@ def checkpoints_router(parts: Parts) -> APIRouter:
     router, handlers = APIRouter(tags=["checkpoints"], responses=problems(409, 503)), CheckpointHandlers(parts)
     router.get("/checkpoints", summary="Checkpoints at the destination")(handlers.list)
     router.post("/checkpoints", summary="Begin to create a checkpoint", status_code=202)(handlers.create)
-    found = problems(404)
-    router.get("/checkpoints/{checkpoint}", summary="One checkpoint, or latest", responses=found)(handlers.one)
+    found = problems(404, 422)
+    router.get("/checkpoints/{checkpoint:path}", summary="One checkpoint, or latest", responses=found)(handlers.one)
     return router
 
 
@@ -45,8 +46,9 @@ class CheckpointHandlers:
         """Begin to create a checkpoint; while one is under way, that one is it. Ask for its id to see how far it is."""
         return _creation(creator_of(self._parts).begin())
 
-    async def one(self, checkpoint: str) -> CheckpointCreation:
+    async def one(self, request: Request, checkpoint: str) -> CheckpointCreation:
         """Show one: complete with its manifest's facts, or under way, or why it failed."""
+        check_path(request.scope)
         creator = creator_of(self._parts)
         creation = creator.creation
         if creation is not None and creation.id == checkpoint and creation.state is not CreationState.COMPLETE:

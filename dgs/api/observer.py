@@ -14,7 +14,7 @@ from dgs.bus.base import RECORDS, SAMPLES
 from dgs.codec.entries import appended_ms_of
 from dgs.coordinator.barriers import BarrierState
 from dgs.core.types import PartitionIndex, Position
-from dgs.telemetry.observation import Observation, RecordPartition, ServingPartitionSeen
+from dgs.telemetry.observation import CheckpointSeen, Observation, RecordPartition, ServingPartitionSeen
 from dgs.telemetry.reports import STALE_AFTER_S
 
 BUS_WAIT_S = 2.0
@@ -54,6 +54,7 @@ class Observer:
             queries=len(self._parts.coordinator.operators.queries),
             barriers={str(state): barriers[str(state)] for state in BarrierState},
             dead_letters=await asyncio.to_thread(self._dead_letters),
+            checkpoint=self._checkpoint(),
         )
 
     async def _record(self, partition: int, reflected: int, end: int | None) -> RecordPartition:
@@ -99,6 +100,13 @@ class Observer:
             return next((ms for entry in entries if (ms := appended_ms_of(entry.data))), 0)
         except Exception:  # damage shows in the worker that has to read on from here
             return 0
+
+    def _checkpoint(self) -> CheckpointSeen | None:
+        newest = None if self._parts.checkpoints is None else self._parts.checkpoints.newest
+        if newest is None:
+            return None
+        age_s = max(0.0, self._telemetry.wall_clock() - newest.created_ms / 1000)
+        return CheckpointSeen(age_s, newest.duration_s, newest.nbytes, newest.sent_bytes)
 
     def _dead_letters(self) -> int | None:
         try:

@@ -112,10 +112,13 @@ def _facts(cluster: dict[str, Any]) -> list[str]:
     if fresh is not None:
         freshness = f"p50 {seconds(fresh['p50'])}, p99 {seconds(fresh['p99'])} ({fresh['samples']} in the last minute)"
     queries = ", ".join(q["name"] + ("" if q["ready"] else " (not ready)") for q in cluster["queries"]) or "none"
+    newest = cluster["checkpoint"]
+    checkpoint = "none" if newest is None else f"{newest['id']}, {seconds(newest['age_s'])} ago, {size(newest['bytes'])}"
     return [
         f"deployment {cluster['log_id']}, generation {cluster['generation']}",
         f"queries     {queries}",
         f"freshness   {freshness}",
+        f"checkpoint  {checkpoint}",
     ]
 
 

@@ -100,6 +100,12 @@ STATE_BYTES = Metric(
 SNAPSHOT_AGE = Metric(
     "dgs_snapshot_age_seconds", Kind.GAUGE, _P, "Seconds since a serving partition's newest snapshot was written."
 )
+CHECKPOINT_AGE = Metric("dgs_checkpoint_age_seconds", Kind.GAUGE, (), "Seconds since the newest checkpoint was complete.")
+CHECKPOINT_DURATION = Metric("dgs_checkpoint_duration_seconds", Kind.GAUGE, (), "Seconds that the newest checkpoint took.")
+CHECKPOINT_BYTES = Metric("dgs_checkpoint_bytes", Kind.GAUGE, (), "Bytes of states and logs that the newest checkpoint refers to.")
+CHECKPOINT_SENT = Metric(
+    "dgs_checkpoint_sent_bytes", Kind.GAUGE, (), "Bytes of the newest checkpoint that were not at the destination before it."
+)
 QUERIES = Metric("dgs_queries", Kind.GAUGE, (), "Installed queries.")
 BARRIERS = Metric("dgs_barriers", Kind.GAUGE, ("state",), "Barriers by state.")
 DEAD_LETTERS = Metric("dgs_dead_letters", Kind.GAUGE, (), "Log entries that workers passed over and kept as dead letters.")
@@ -224,6 +230,11 @@ def _families(seen: Observation) -> Iterator[Family]:
     yield _family(VERTICES, (((s.partition,), s.figures.vertices) for s in seen.serving))
     yield _family(STATE_BYTES, (((component, p), f.state_bytes) for component, p, f in machines))
     yield _family(SNAPSHOT_AGE, (((s.partition,), s.snapshot_age_s) for s in seen.serving))
+    checkpoints = [] if seen.checkpoint is None else [seen.checkpoint]
+    yield _family(CHECKPOINT_AGE, (((), c.age_s) for c in checkpoints))
+    yield _family(CHECKPOINT_DURATION, (((), c.duration_s) for c in checkpoints))
+    yield _family(CHECKPOINT_BYTES, (((), c.nbytes) for c in checkpoints))
+    yield _family(CHECKPOINT_SENT, (((), c.sent_bytes) for c in checkpoints))
     yield _family(QUERIES, [((), seen.queries)])
     yield _family(BARRIERS, (((state,), n) for state, n in seen.barriers.items()))
     yield _family(DEAD_LETTERS, [((), seen.dead_letters)])

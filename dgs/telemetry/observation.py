@@ -61,6 +61,23 @@ class ServingPartitionSeen:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckpointSeen:
+    """The newest checkpoint of the deployment.
+
+    Attributes:
+        age_s: since it was complete, at least 0.
+        duration_s: how long it took.
+        nbytes: what it refers to.
+        sent_bytes: how much of that was not at the destination before.
+    """
+
+    age_s: float
+    duration_s: float
+    nbytes: int
+    sent_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """The deployment at one moment.
 
@@ -70,6 +87,7 @@ class Observation:
         queries: how many are installed.
         barriers: how many there are by state, a state of none included.
         dead_letters: log entries that workers passed over, since the deployment's beginning; None where that cannot be told.
+        checkpoint: the newest one; None if none is known.
     """
 
     records: Sequence[RecordPartition]
@@ -77,3 +95,4 @@ class Observation:
     queries: int
     barriers: Mapping[str, int]
     dead_letters: int | None
+    checkpoint: CheckpointSeen | None = None

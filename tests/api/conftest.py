@@ -15,6 +15,7 @@ from dgs.api import make_app
 from dgs.bus.memory import MemoryBus
 from dgs.bus.wakeup import Wakeup
 from dgs.config import Settings
+from dgs.coordinator.checkpoints import CheckpointCreator
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.state_file import StateFile
 from dgs.core.deployment import Deployment
@@ -167,8 +168,20 @@ async def telemetry(bus: MemoryBus, tmp_path: Path, clock: HandClock) -> Telemet
 
 
 @pytest.fixture
-async def app(coordinator: Coordinator, partitions: list[FakePartition], settings: Settings, telemetry: Telemetry) -> Application:
-    return make_app(coordinator, partitions, settings, telemetry=telemetry)
+async def checkpoints() -> CheckpointCreator | None:
+    """A bus in memory has none."""
+    return None
+
+
+@pytest.fixture
+async def app(
+    coordinator: Coordinator,
+    partitions: list[FakePartition],
+    settings: Settings,
+    telemetry: Telemetry,
+    checkpoints: CheckpointCreator | None,
+) -> Application:
+    return make_app(coordinator, partitions, settings, telemetry=telemetry, checkpoints=checkpoints)
 
 
 @pytest.fixture

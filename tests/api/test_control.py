@@ -1,5 +1,6 @@
 """The control plane over REST, health, and what the framework itself answers."""
 
+import re
 import subprocess
 import sys
 
@@ -262,6 +263,9 @@ async def test_everything_is_documented(client: Client) -> None:
         "GET /schema",
         "GET /cluster",
         "GET /lag",
+        "GET /checkpoints",
+        "POST /checkpoints",
+        "GET /checkpoints/{checkpoint}",
         "GET /metrics",
         "GET /livez",
         "GET /readyz",
@@ -298,7 +302,10 @@ ERROR, JSON, TEXT = "application/problem+json", "application/json", "text/plain"
         ("GET /metrics", {200: TEXT, 503: ERROR}),
         ("POST /admin/init", {200: TEXT, 400: TEXT, 409: TEXT, 413: TEXT, 503: TEXT}),
         ("POST /admin/barrier/set", {200: TEXT, 400: TEXT, 413: TEXT, 503: TEXT}),
-        ("POST /admin/checkpoint", {501: TEXT, 503: TEXT}),
+        ("GET /checkpoints", {200: JSON, 409: ERROR, 503: ERROR}),
+        ("POST /checkpoints", {202: JSON, 409: ERROR, 503: ERROR}),
+        ("GET /checkpoints/{checkpoint}", {200: JSON, 404: ERROR, 409: ERROR, 422: ERROR, 503: ERROR}),
+        ("POST /admin/checkpoint", {200: TEXT, 503: TEXT}),
         ("GET /admin/barrier/status", {200: TEXT, 400: TEXT, 503: TEXT}),
         ("GET /admin/schema", {200: JSON, 503: TEXT}),
         ("GET /admin/query", {200: JSON, 400: TEXT, 503: TEXT}),
@@ -312,7 +319,7 @@ async def test_answers_are_declared_as_they_are(client: Client, operation: str, 
     assert {int(status): list(answer["content"]) for status, answer in declared.items()} == {s: [t] for s, t in answers.items()}
     assert "HTTPValidationError" not in document["components"]["schemas"]
     # And it is so, as far as asking without anything shows.
-    response = await client.request(method, path.replace("{name}", "x"))
+    response = await client.request(method, re.sub(r"{\w+}", "x", path))
     assert response.headers["content-type"].split(";")[0] == answers[response.status_code]
 
 

@@ -14,11 +14,17 @@ from dgs.api import observer
 from dgs.bus.base import RECORDS, SAMPLES
 from dgs.bus.memory import MemoryBus
 from dgs.codec.entries import RequestPack, encode_records, encode_requests
+from dgs.coordinator.checkpoints import CheckpointCreator
 from dgs.coordinator.coordinator import Coordinator
+from dgs.coordinator.truncation import Truncation
 from dgs.core.operators import InstalledQuery
 from dgs.core.records import RecordBatch
 from dgs.core.requests import REQUEST
 from dgs.core.types import PartitionIndex
+from dgs.store.checkpoints import Checkpoints
+from dgs.store.destination import Destination
+from dgs.store.manifest import Manifest, Part
+from dgs.store.objects import FileRef
 from dgs.telemetry.figures import SamplerFigures, ServingFigures
 from dgs.telemetry.metrics import describe
 from dgs.telemetry.report_files import ReportFiles
@@ -51,6 +57,23 @@ async def entry(bus: MemoryBus, partition: int, appended_ms: int) -> int:
 @pytest.fixture
 def reports(tmp_path: Path) -> ReportFiles:
     return ReportFiles(tmp_path / "reports")
+
+
+@pytest.fixture
+async def checkpoints(coordinator: Coordinator, bus: MemoryBus, tmp_path: Path, clock: HandClock) -> CheckpointCreator:
+    """One that has created a checkpoint half a minute ago."""
+
+    def opened() -> Checkpoints:
+        return Checkpoints(Destination(str(tmp_path)))
+
+    truncation = Truncation(bus, coordinator.deployment, lambda _: None)
+    creator = CheckpointCreator(
+        coordinator, tmp_path, opened, [], lambda _: None, truncation, interval_s=0, kept=1, wall_clock=clock
+    )
+    parts = [Part("sampler", 0, 0, [], [], [FileRef("a", 1000, "0" * 64), FileRef("b", 1000, "0" * 64)], 7)]
+    identity = coordinator.deployment.identity()
+    creator.newest = Manifest("id", int((clock.now - 30) * 1000), 2.5, 7, identity, "", {}, parts, [])
+    return creator
 
 
 @pytest.fixture
@@ -129,6 +152,10 @@ async def test_every_metric_is_there_with_type_and_help_and_shows_what_it_should
             (("component", "serving"), ("partition", 1)): 17,
         },
         "dgs_snapshot_age_seconds": {(("partition", 1),): 19},
+        "dgs_checkpoint_age_seconds": {(): 30},
+        "dgs_checkpoint_duration_seconds": {(): 2.5},
+        "dgs_checkpoint_bytes": {(): 1000},
+        "dgs_checkpoint_sent_bytes": {(): 7},
         "dgs_queries": {(): 1},
         "dgs_barriers": {(("state", s),): int(s == "PRODUCED") for s in ("NOT_SET", "PRODUCED", "SAMPLED", "READY")},
         "dgs_dead_letters": {(): 0},

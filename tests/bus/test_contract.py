@@ -190,6 +190,29 @@ async def test_a_position_beyond_the_end_is_refused_at_once(bus: Bus) -> None:
         await bus.truncate(TOPIC, ZERO, Position(end + 1))
 
 
+async def test_ends_are_of_one_moment(bus: Bus) -> None:
+    """Each round writes to one topic, then to the other, so at no moment is the other ahead, nor behind by more than one."""
+    await bus.ensure("other", 2)
+    done = asyncio.Event()
+
+    async def write() -> None:
+        while not done.is_set():
+            for topic, partition in ((TOPIC, 1), ("other", 0)):
+                await bus.append(topic, PartitionIndex(partition), [b"entry"])
+
+    size = await bus.append(TOPIC, ZERO, [b"entry"])
+    writing = asyncio.create_task(write())
+    seen: set[Position] = set()
+    while len(seen) < 20:
+        ends = await bus.ends([TOPIC, "other"])
+        assert (ends[TOPIC][0], ends["other"][1]) == (size, START)
+        assert ends[TOPIC][1] - ends["other"][0] in (0, size)
+        seen.add(ends["other"][0])
+        await asyncio.sleep(0)
+    done.set()
+    await writing
+
+
 async def test_truncation_keeps_later_positions(bus: Bus) -> None:
     for index in range(20):
         await bus.append(TOPIC, ZERO, [b"entry %d" % index * 10])

@@ -51,6 +51,7 @@ CLUSTER: dict[str, Any] = {
     "barriers": [{"name": "[bold]loaded", "state": "SAMPLED"}],
     "dead_letters": 0,
     "orders_pending": 0,
+    "checkpoint": {"id": "20261126T155012.123456Z-5a5a", "age_s": 90.0, "bytes": 3 << 20, "sent_bytes": 1 << 20},
 }
 
 
@@ -63,10 +64,11 @@ def shown(dgs: Dgs, service: FakeService, **changes: Any) -> str:
 
 def test_everything_is_on_one_page(dgs: Dgs, service: FakeService) -> None:
     page = shown(dgs, service)
-    assert page.splitlines()[:3] == [
+    assert page.splitlines()[:4] == [
         "deployment abc, generation 1",
         "queries     u2i, i2i (not ready)",
         "freshness   p50 4 ms, p99 1.2 s (99 in the last minute)",
+        "checkpoint  20261126T155012.123456Z-5a5a, 90.0 s ago, 3.0 MiB",
     ]
     rows = [line.split() for line in page.splitlines()]
     figures = "0 pid 4711 2,048 1,024 5,000,000 3.0 MiB 250 ms 12,346 1,234,567 0 1.0 GiB"
@@ -90,9 +92,11 @@ def test_what_is_down_is_named(dgs: Dgs, service: FakeService) -> None:
         freshness_s=None,
         queries=[],
         barriers=[],
+        checkpoint=None,
     )
     for line in (
         "queries     none",
+        "checkpoint  none",
         "freshness   nothing measured in the last minute",
         "the sampler of record partition 1 is down: it has never reported",
         "the sampler of record partition 2 is down: its last report is 7.5 s old",

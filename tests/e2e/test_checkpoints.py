@@ -90,7 +90,9 @@ def test_checkpoints_made_under_load_and_kills_are_each_the_beginning_of_what_wa
 
 
 @pytest.mark.slow
-def test_a_creation_that_is_killed_leaves_the_older_checkpoint_and_nothing_of_its_own(new_service: NewService, graph: Graph) -> None:
+def test_a_creation_that_is_killed_leaves_the_older_checkpoint_and_nothing_of_its_own(
+    new_service: NewService, graph: Graph
+) -> None:
     service = new_service(*graph.start_flags, "--samplers", 1)
     service.start()
     assert service.load(graph.pattern_file, graph.data_file, "--barrier", "loaded").code == 0

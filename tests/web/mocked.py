@@ -92,6 +92,7 @@ CLUSTER: dict[str, Any] = {
     "serving": [{"partition": 0, "caught_up": False, "positions": [900, 50], "watermark": None}],
     "queries": [],
     "orders_pending": 2,
+    "checkpoint": None,
 }
 """What `/cluster` said before it told of samplers."""
 
