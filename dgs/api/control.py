@@ -199,6 +199,7 @@ def _serving(s: ServingPartitionSeen) -> Serving:
         snapshot = Snapshot(position=figures.snapshot_position, age_s=age_s)
     return Serving(
         partition=s.partition,
+        answers=s.answers,
         caught_up=s.caught_up,
         positions=list(s.positions),
         watermark=s.watermark,

@@ -12,7 +12,7 @@ import numpy as np
 
 from dgs.api.request import Wanted
 from dgs.codec.answers import AnswerHeader, answer_json, answers_json
-from dgs.codec.messages import samples_begin
+from dgs.codec.messages import CATCHING_UP, samples_begin
 from dgs.core.egograph import EgoGraph, Reflected
 from dgs.core.errors import ConflictError, DeadlineError, InputError, NotFoundError, NotReadyError, TooLargeError
 from dgs.core.layout import Layouts
@@ -79,8 +79,16 @@ class ServingPartition(Protocol):
         """The queries that it can answer."""
 
     @property
+    def answers(self) -> bool:
+        """Whether it may be asked: it has caught up, or started from a state that was right once, if longer ago."""
+
+    @property
     def caught_up(self) -> bool:
         """Whether it has applied all that stood in its log when it started. Until then it knows less than it once did."""
+
+    @property
+    def behind_bytes(self) -> int:
+        """How much of that it has not applied yet."""
 
 
 class QueryDirectory(Protocol):
@@ -123,7 +131,7 @@ class DataPlane:
             NotFoundError: there is no such query, or none at all.
             InputError: the query is left out, and there are several; or the fanouts do not fit it.
             ConflictError: a position that this deployment can never reach.
-            NotReadyError: the serving partition has not caught up since its start, or has not met the query yet.
+            NotReadyError: the serving partition knows nothing yet since its start, or has not met the query.
             DeadlineError: the positions are not reflected in time.
         """
         chosen, deadline = await self._admit(1, wanted)
@@ -157,9 +165,12 @@ class DataPlane:
         seeds: Int64s = np.array(vids, np.int64)
         if len(vids) == 1:
             index = partition_of(vids[0], len(self._partitions))
-            return [await self._graph(index, seeds, _FIRST, chosen, wanted, deadline, begin)]
+            behind = not self._partitions[index].caught_up
+            body = await self._graph(index, seeds, _FIRST, chosen, wanted, deadline, begin)
+            return [body, CATCHING_UP] if behind else [body]
         owners = partitions_of(seeds, len(self._partitions))
         parts: list[Body] = [begin]
+        behind = not all(self._partitions[index].caught_up for index in set(owners.tolist()))
         for index in np.unique(owners).tolist():
             own = np.flatnonzero(owners == index).astype(np.int32)
             for start in range(0, len(own), GRAPH_SEEDS):
@@ -167,6 +178,8 @@ class DataPlane:
                     await self._give_way(deadline)
                 asked = own[start : start + GRAPH_SEEDS]
                 parts.append(await self._graph(index, seeds[asked], asked, chosen, wanted, deadline))
+        if behind:
+            parts.append(CATCHING_UP)
         return parts
 
     # What is asked --------------------------------------------------------------------------------------------------------------
@@ -223,7 +236,9 @@ class DataPlane:
                 ego = partition.ego_graph(query, vid, wanted.fanouts)
                 if not wanted.after or not ego.pending:
                     reflected, ready = partition.reflected(), self._directory.is_active(query.id)
-                    header = AnswerHeader(self._generation, reflected.positions, reflected.watermark, ready)
+                    header = AnswerHeader(
+                        self._generation, reflected.positions, reflected.watermark, ready, caught_up=partition.caught_up
+                    )
                     return answer_json(ego, query, partition.layouts, header, scores=wanted.scores)
             await self._next_move(partition, deadline, pause_s=PENDING_PAUSE_S if reached else 0)
 
@@ -247,7 +262,7 @@ class DataPlane:
 
     def _ready(self, index: int, chosen: InstalledQuery) -> tuple[ServingPartition, InstalledQuery]:
         partition = self._partitions[index]
-        if not partition.caught_up:
+        if not partition.answers:
             raise NotReadyError(f"serving partition {index} is still reading what was there before its start; ask again")
         query = partition.queries.query(chosen.id)
         if query is None:

@@ -21,7 +21,7 @@ def readiness(parts: Parts) -> dict[str, str]:
     """Return each condition of readiness with OK or the reason why it does not hold."""
     found = {"queries": OK if parts.coordinator.accept_loaders.is_set() else "the first queries are being installed"}
     for index, partition in enumerate(parts.partitions):
-        found[f"serving-{index}"] = OK if partition.caught_up else "still reading what was there before its start"
+        found[f"serving-{index}"] = OK if partition.answers else "still reading what was there before its start"
     return found
 
 
@@ -50,7 +50,9 @@ def health_router(parts: Parts) -> APIRouter:
         checks[STORAGE] = "; ".join(await asyncio.to_thread(parts.storage)) or OK
         degraded = checks[STORAGE] != OK
         if not reasons:
-            return {"ready": True, "degraded": degraded, "checks": checks}
+            behind = {f"serving-{i}": p.behind_bytes for i, p in enumerate(parts.partitions) if not p.caught_up}
+            catching_up = {"catching_up": behind} if behind else {}
+            return {"ready": True, "degraded": degraded, "checks": checks, **catching_up}
         problem = Problem(503, "Not ready", reasons, more={"ready": False, "degraded": degraded, "checks": checks})
         return Response(problem.body(), 503, {"retry-after": str(RETRY_AFTER_S)}, MEDIA_TYPE)
 

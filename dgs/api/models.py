@@ -110,9 +110,13 @@ class Snapshot(BaseModel):
 
 
 class Serving(BaseModel):
-    """What a serving partition reflects; `lag_bytes` of `sample-batches` are unread, null when the bus does not answer."""
+    """What a serving partition reflects; `lag_bytes` of `sample-batches` are unread, null when the bus does not answer.
+
+    It `answers` from its newest snapshot on; until it is `caught_up` it reads again what stood in its log when it started.
+    """
 
     partition: int
+    answers: bool
     caught_up: bool
     positions: list[int]
     watermark: int | None

@@ -74,6 +74,7 @@ class Observer:
         written_at = figures.snapshot_at
         return ServingPartitionSeen(
             partition,
+            seen.answers,
             seen.caught_up,
             list(reflected.positions),
             reflected.watermark,

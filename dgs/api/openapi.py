@@ -72,6 +72,7 @@ SCHEMAS: dict[str, Any] = {
     "Problem": _object(type=_TEXT, title=_TEXT, status=_INT64, detail=_TEXT, problems=_array(_TEXT)),
 }
 """What `/samples` answers, and what every error is."""
+SCHEMAS["Sample"]["properties"]["caught_up"] = {"enum": [False], "description": "only while its serving partition catches up"}
 
 
 MEANING = {

@@ -95,8 +95,10 @@ def problems(cluster: dict[str, Any]) -> list[str]:
             lag = f"{size(s['lag_bytes'])} behind, the limit is {size(limit)}"
             found.append(f"loaders pause: record partition {s['partition']} is {lag}")
     for s in cluster["serving"]:
-        if not s["caught_up"]:
+        if not s["answers"]:
             found.append(f"serving partition {s['partition']} does not answer yet: it reads what was there before its start")
+        elif not s["caught_up"]:
+            found.append(f"serving partition {s['partition']} answers with its snapshot: it reads what was there before its start")
     if cluster["record_ends"] is None:
         found.append("the bus does not answer")
     if cluster["orders_pending"]:

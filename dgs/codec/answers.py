@@ -34,12 +34,14 @@ class AnswerHeader:
         positions: per record partition, the position before which everything is reflected.
         watermark: smallest, over the partitions with data, of the largest event time seen; None before any data.
         ready: whether the query is active in all partitions.
+        caught_up: whether the serving partition has read all that stood in its log when it started.
     """
 
     generation: int
     positions: Sequence[int]
     watermark: int | None
     ready: bool
+    caught_up: bool = True
 
 
 def answer_json(ego: EgoGraph, query: InstalledQuery, layouts: Layouts, header: AnswerHeader, *, scores: bool = False) -> bytes:
@@ -64,6 +66,7 @@ def answer_json(ego: EgoGraph, query: InstalledQuery, layouts: Layouts, header: 
         "positions": header.positions,
         "watermark": header.watermark,
         "pending": ego.pending,
+        **({} if header.caught_up else {"caught_up": False}),
         "history": "full",
         "vertices": {
             schema.vertex_types[v.vtype].name: _vertices(v, layouts.vertex[v.vtype], ego.strings) for v in ego.vertices.values()

@@ -227,6 +227,10 @@ def samples_begin(query: InstalledQuery, schema: Schema, *, generation: int, rea
     return data
 
 
+CATCHING_UP: bytes = Samples(caught_up=False).SerializeToString()
+"""Behind a message whose graphs are of a serving partition that has not caught up."""
+
+
 def _field(number: int, data: bytes) -> bytes:
     return bytes((_tag(number),)) + _varint(len(data)) + data if data else b""
 

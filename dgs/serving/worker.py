@@ -62,6 +62,7 @@ class ServingWorker:
 
     Attributes:
         caught_up: whether everything that stood in the log at the start has been applied.
+        answers: whether it may be asked: it has caught up, or has started from a snapshot.
     """
 
     def __init__(
@@ -101,6 +102,8 @@ class ServingWorker:
         self._gaps = GapReport(f"{SAMPLES}/{partition}")
         self._moved = Wakeup()
         self.caught_up = False
+        self.answers = False
+        self._end_at_start = Position(0)
 
     async def run(self) -> None:
         """Work until cancelled.
@@ -161,6 +164,11 @@ class ServingWorker:
         return self._position
 
     @property
+    def behind_bytes(self) -> int:
+        """How much of what stood in the log at the start is not applied yet."""
+        return 0 if self.caught_up else max(0, self._end_at_start - self._position)
+
+    @property
     def snapshot_position(self) -> Position | None:
         """The position that the newest durable snapshot reflects; None before the first."""
         newest = self._snapshots and self._snapshots.newest
@@ -199,12 +207,15 @@ class ServingWorker:
         self._outbox.acknowledged[:] = state.sent  # a snapshot counts only then
 
     async def _loop(self, group: asyncio.TaskGroup) -> None:
-        end = await self._bus.end(SAMPLES, self._partition)
+        end = self._end_at_start = await self._bus.end(SAMPLES, self._partition)
+        # An empty state would give answers that are nearly empty; one of a snapshot gives those of some time ago.
+        self.answers = self._position > 0
         behind = end - self._position
         _log.info("serving partition starts", partition=self._partition, position=self._position, behind_bytes=behind)
         self._slice_end = self._clock() + self._slice_s
         while True:
             self.caught_up = self.caught_up or self._position >= end
+            self.answers = self.answers or self.caught_up
             self._send_requests()
             wait_s = self._begin_snapshot(group)
             entries = await self._bus.read(SAMPLES, self._partition, self._position, max_bytes=READ_BYTES, wait_s=wait_s)

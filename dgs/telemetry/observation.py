@@ -41,6 +41,7 @@ class ServingPartitionSeen:
 
     Attributes:
         partition: which.
+        answers: whether it may be asked.
         caught_up: whether it has read all that stood in its log when it started.
         positions: per record partition, what it reflects.
         watermark: see `dgs.core.egograph.Reflected`.
@@ -51,6 +52,7 @@ class ServingPartitionSeen:
     """
 
     partition: int
+    answers: bool
     caught_up: bool
     positions: Sequence[int]
     watermark: int | None

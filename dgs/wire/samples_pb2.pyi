@@ -31,16 +31,18 @@ FLOAT64_LIST: ValueType
 STRING: ValueType
 
 class Samples(_message.Message):
-    __slots__ = ("query", "generation", "history", "graphs")
+    __slots__ = ("query", "generation", "history", "graphs", "caught_up")
     QUERY_FIELD_NUMBER: _ClassVar[int]
     GENERATION_FIELD_NUMBER: _ClassVar[int]
     HISTORY_FIELD_NUMBER: _ClassVar[int]
     GRAPHS_FIELD_NUMBER: _ClassVar[int]
+    CAUGHT_UP_FIELD_NUMBER: _ClassVar[int]
     query: Query
     generation: int
     history: str
     graphs: _containers.RepeatedCompositeFieldContainer[Graph]
-    def __init__(self, query: _Optional[_Union[Query, _Mapping]] = ..., generation: _Optional[int] = ..., history: _Optional[str] = ..., graphs: _Optional[_Iterable[_Union[Graph, _Mapping]]] = ...) -> None: ...
+    caught_up: bool
+    def __init__(self, query: _Optional[_Union[Query, _Mapping]] = ..., generation: _Optional[int] = ..., history: _Optional[str] = ..., graphs: _Optional[_Iterable[_Union[Graph, _Mapping]]] = ..., caught_up: _Optional[bool] = ...) -> None: ...
 
 class Query(_message.Message):
     __slots__ = ("id", "name", "ready", "nodes")

@@ -59,6 +59,13 @@ class FakePartition:
     fails: Exception | None = None
     told: ServingFigures = field(default_factory=lambda: ServingFigures(0))
 
+    from_snapshot: bool = False
+    behind_bytes: int = 0
+
+    @property
+    def answers(self) -> bool:
+        return self.caught_up or self.from_snapshot
+
     def figures(self) -> ServingFigures:
         return self.told
 

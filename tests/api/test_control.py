@@ -158,6 +158,7 @@ async def test_the_cluster(client: Client, bus: MemoryBus, installed: InstalledQ
     assert found["positions"] == [2, 1, 5, 5]
     assert found["serving"][0] == {
         "partition": 0,
+        "answers": True,
         "caught_up": True,
         "positions": [9, 1, 5, 5],
         "watermark": 77,
@@ -167,7 +168,7 @@ async def test_the_cluster(client: Client, bus: MemoryBus, installed: InstalledQ
         "state_bytes": 0,
         "snapshot": None,
     }
-    assert [s["caught_up"] for s in found["serving"]] == [True, False]
+    assert [(s["answers"], s["caught_up"]) for s in found["serving"]] == [(True, True), (False, False)]
     assert found["queries"] == [{"id": 0, "name": "friends", "ready": True}]
     assert (found["generation"], found["partitions"], found["serving_partitions"], found["log_id"]) == (1, P, S, "log")
     assert found["orders_pending"] == 0

@@ -12,6 +12,20 @@ from tests.api.conftest import FakePartition
 TOLD = ["no room for the log record-batches/3 (No space left on device): free some; it is tried again", "another"]
 
 
+async def test_what_is_behind_is_told_while_it_answers(
+    coordinator: Coordinator, partitions: list[FakePartition], settings: Settings, telemetry: Telemetry
+) -> None:
+    coordinator.accept_loaders.set()
+    partitions[1].caught_up, partitions[1].from_snapshot, partitions[1].behind_bytes = False, True, 4711
+    app = make_app(coordinator, partitions, settings, telemetry=telemetry)
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://dgs") as client:
+        response = await client.get("/readyz")
+        assert response.status_code == 200
+        assert response.json()["catching_up"] == {"serving-1": 4711}
+        partitions[1].caught_up = True
+        assert "catching_up" not in (await client.get("/readyz")).json()
+
+
 @pytest.mark.parametrize("caught_up", [True, False])
 async def test_a_full_disk_is_told_but_reads_go_on(
     coordinator: Coordinator, partitions: list[FakePartition], settings: Settings, telemetry: Telemetry, caught_up: bool

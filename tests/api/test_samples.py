@@ -14,6 +14,7 @@ from dgs.core.errors import InputError
 from dgs.core.operators import InstalledQuery, OperatorSet
 from dgs.core.partition import partition_of
 from dgs.core.token import PositionToken
+from dgs.wire.samples_pb2 import Samples
 from tests.api.conftest import Document, FakePartition, ProblemCheck, S
 
 INT64_MIN, INT64_MAX = -(1 << 63), (1 << 63) - 1
@@ -267,6 +268,24 @@ async def test_a_partition_that_has_not_caught_up(
     other = next(v for v in range(100) if partition_of(v, S) != partition_of(1, S))
     assert (await client.get(f"/samples?vid={other}")).status_code == 200
     is_problem(await client.post("/samples", json={"vids": [other, 1]}), 503, "still reading")
+
+
+async def test_a_partition_that_started_from_a_snapshot_answers_and_says_so(
+    client: Client, installed: InstalledQuery, partitions: list[FakePartition]
+) -> None:
+    behind = partitions[partition_of(1, S)]
+    behind.caught_up, behind.from_snapshot = False, True
+    other = next(v for v in range(100) if partition_of(v, S) != partition_of(1, S))
+    response = await client.post("/samples", json={"vids": [1, other]})
+    assert response.status_code == 200
+    assert [s.get("caught_up") for s in response.json()["samples"]] == [False, None]
+    binary = {"accept": "application/x-protobuf"}
+    for vids, wanted in (([1], False), ([other], None), ([1, other], False)):
+        data = (await client.post("/samples", json={"vids": vids}, headers=binary)).content
+        message = Samples.FromString(data)
+        assert (message.caught_up if message.HasField("caught_up") else None) is wanted
+    behind.caught_up = True
+    assert "caught_up" not in (await client.get("/samples?vid=1")).json()
 
 
 async def test_a_failure_inside(

@@ -28,6 +28,7 @@ SAMPLER = {
 DOWN = dict.fromkeys(SAMPLER) | {"partition": 1, "up": False}
 SERVING = {
     "partition": 0,
+    "answers": True,
     "caught_up": True,
     "positions": [1, 2],
     "watermark": 1715000000,
@@ -80,7 +81,7 @@ def test_everything_is_on_one_page(dgs: Dgs, service: FakeService) -> None:
 
 def test_what_is_down_is_named(dgs: Dgs, service: FakeService) -> None:
     stale = SAMPLER | {"partition": 2, "up": False, "reported_s_ago": 7.5}
-    reading = SERVING | {"caught_up": False, "snapshot": None, "watermark": None, "lag_bytes": None}
+    reading = SERVING | {"answers": False, "caught_up": False, "snapshot": None, "watermark": None, "lag_bytes": None}
     page = shown(
         dgs,
         service,
@@ -94,6 +95,8 @@ def test_what_is_down_is_named(dgs: Dgs, service: FakeService) -> None:
         barriers=[],
         checkpoint=None,
     )
+    behind = SERVING | {"caught_up": False}
+    assert "serving partition 0 answers with its snapshot" in shown(dgs, service, serving=[behind])
     for line in (
         "queries     none",
         "checkpoint  none",

@@ -72,6 +72,16 @@ def test_every_value_type() -> None:
     assert vertices["text"].tolist() == ["\ufffd"] * n
 
 
+def test_an_answer_of_a_service_that_catches_up_says_so_among_others_too() -> None:
+    plain_answer, behind = answer(world().graph([5])), pb.Samples(caught_up=False).SerializeToString()
+    assert EgoGraphs.read(plain_answer).caught_up
+    for data in (plain_answer + behind, behind + plain_answer):
+        (ego,) = batch = EgoGraphs.read(data)
+        assert batch.caught_up is ego.caught_up is ego.to_dict()["caught_up"] is False
+    assert "caught_up" not in EgoGraphs.read(plain_answer)[0].to_dict()
+    assert EgoGraphs.read(plain_answer + pb.Samples(caught_up=True).SerializeToString()).caught_up
+
+
 # Damaged -------------------------------------------------------------------------------------------------------------------------
 
 

@@ -74,9 +74,9 @@ class Service:
         return time.monotonic() - began
 
     def until_ready(self, limit_s: float = START_S_MAX) -> None:
-        """Wait for /readyz."""
+        """Wait for /readyz, and until it says no more that the service catches up."""
         deadline = time.monotonic() + limit_s
-        while not self.answers("/readyz"):
+        while not self.caught_up():
             assert self.process is not None, "it was never started"
             assert self.process.poll() is None, f"dgs up ended with {self.process.returncode}: {self.said()}"
             assert time.monotonic() < deadline, f"not ready after {limit_s:g} s: {self.said()}"
@@ -88,6 +88,14 @@ class Service:
             return self.get(path, limit_s=2.0).status == 200
         except (OSError, http.client.HTTPException):
             return False
+
+    def caught_up(self) -> bool:
+        """Whether the service is ready, and has read again what stood in its logs when it started."""
+        try:
+            reply = self.get("/readyz", limit_s=2.0)
+        except (OSError, http.client.HTTPException):
+            return False
+        return reply.status == 200 and "catching_up" not in reply.json()
 
     def said(self) -> str:
         """The end of what all processes of the service have written."""

@@ -31,12 +31,16 @@ class Bus(MemoryBus):
         super().__init__()
         self.reads: list[int] = []
         self.refuses = False
+        self.open = asyncio.Event()
+        """Reading goes on once it is set."""
+        self.open.set()
 
     async def read(
         self, topic: str, partition: PartitionIndex, position: Position, *, max_bytes: int, wait_s: float
     ) -> list[Entry]:
         if topic == SAMPLES and max_bytes > 1:
             self.reads.append(position)
+            await self.open.wait()
         return await super().read(topic, partition, position, max_bytes=max_bytes, wait_s=wait_s)
 
     async def append(self, topic: str, partition: PartitionIndex, entries: Sequence[bytes]) -> Position:

@@ -96,6 +96,31 @@ async def test_a_worker_starts_from_the_newest_snapshot_and_reads_the_rest_of_th
     assert not deployment.dead
 
 
+async def test_a_snapshot_answers_while_the_rest_of_the_log_is_read(deployment: Deployment) -> None:
+    _, second = await two_snapshots(deployment)
+    end = await deployment.feed(1)
+    deployment.bus.open.clear()
+    async with deployment.worker(interval_s=0) as worker:
+        await until(lambda: worker.answers)
+        assert (worker.caught_up, worker.position, worker.behind_bytes) == (False, second, end - second)
+        assert len(deployment.answers(worker)) == 17
+        deployment.bus.open.set()
+        await until(lambda: worker.caught_up)
+        assert worker.behind_bytes == 0
+        assert deployment.answers(worker) == deployment.expected()
+
+
+async def test_an_empty_state_does_not_answer_before_it_has_caught_up(deployment: Deployment) -> None:
+    end = await deployment.feed(1)
+    deployment.bus.open.clear()
+    async with deployment.worker(interval_s=0) as worker:
+        await until(lambda: deployment.bus.reads)
+        assert (worker.answers, worker.caught_up, worker.behind_bytes) == (False, False, end)
+        deployment.bus.open.set()
+        await until(lambda: worker.answers)
+        assert worker.caught_up
+
+
 async def test_without_snapshots_the_log_is_replayed_from_its_start(deployment: Deployment) -> None:
     await deployment.feed(1)
     async with deployment.worker(interval_s=0) as worker:

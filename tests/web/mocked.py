@@ -89,7 +89,7 @@ CLUSTER: dict[str, Any] = {
     "serving_partitions": 1,
     "positions": [900, 50],
     "record_ends": [1000, 50],
-    "serving": [{"partition": 0, "caught_up": False, "positions": [900, 50], "watermark": None}],
+    "serving": [{"partition": 0, "answers": False, "caught_up": False, "positions": [900, 50], "watermark": None}],
     "queries": [],
     "orders_pending": 2,
     "checkpoint": None,

@@ -28,6 +28,7 @@ class EgoGraphs(Sequence[EgoGraph]):
         query: the query that they answer.
         generation: of the deployment.
         history: "full", or "off" where samplers keep no history.
+        caught_up: False while the service, lately started, answers with what it knew some time ago; `positions` tell how far it is.
     """
 
     def __init__(self, head: Head, graphs: Sequence[Graph]) -> None:
@@ -35,6 +36,7 @@ class EgoGraphs(Sequence[EgoGraph]):
         self.query: Query = head.query
         self.generation = head.generation
         self.history = head.history
+        self.caught_up = head.caught_up
         self._head = head
         count = sum(len(g.seeds) for g in self.graphs)
         # By place in the request, the graph that a seed is in, and its place there.

@@ -24,6 +24,7 @@ class EgoGraph:
         query: the query that this answers.
         generation: of the deployment.
         history: "full", or "off" where samplers keep no history.
+        caught_up: False while the service, lately started, answers with what it knew some time ago; `positions` tell how far it is.
     """
 
     def __init__(self, head: Head, graph: Graph) -> None:
@@ -31,6 +32,7 @@ class EgoGraph:
         self.query: Query = head.query
         self.generation = head.generation
         self.history = head.history
+        self.caught_up = head.caught_up
 
     @property
     def seed(self) -> int:
@@ -107,6 +109,7 @@ class EgoGraph:
             "positions": list(self.positions),
             "watermark": self.watermark,
             "pending": self.pending,
+            **({} if self.caught_up else {"caught_up": False}),
             "history": self.history,
             "vertices": {name: _plain_vertices(v) for name, v in self.vertices.items()},
             "edges": [_plain_edges(e) for e in self.edges],

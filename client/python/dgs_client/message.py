@@ -30,12 +30,14 @@ class Head:
         generation: of the deployment.
         history: "full", or "off" where samplers keep no history.
         plan: of the query; None where the service is too old to tell it.
+        caught_up: whether all serving partitions that answered have read again what stood in their logs when they started.
     """
 
     query: Query
     generation: int
     history: str
     plan: Plan | None = None
+    caught_up: bool = True
 
 
 def read_message(data: bytes, *, scores: bool = False) -> tuple[Head, list[Graph]]:
@@ -54,7 +56,8 @@ def read_message(data: bytes, *, scores: bool = False) -> tuple[Head, list[Graph
         raise CodecError(f"the answer is no dgs.v1.Samples message: {e}") from None
     query = Query(samples.query.id, samples.query.name, samples.query.ready)
     scores = scores or any(e.WhichOneof("score") for g in samples.graphs for e in g.edges)
-    head = Head(query, samples.generation, samples.history, _plan(samples.query.SerializeToString()))
+    caught_up = samples.caught_up or not samples.HasField("caught_up")
+    head = Head(query, samples.generation, samples.history, _plan(samples.query.SerializeToString()), caught_up)
     return head, [_graph(g, scores) for g in samples.graphs]
 
 

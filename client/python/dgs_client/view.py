@@ -71,7 +71,11 @@ def heading(answer: Mapping[str, Any]) -> str:
 def facts(answer: Mapping[str, Any]) -> str:
     """Return what an answer reflects, on one line."""
     told = [f"watermark {answer['watermark']}", f"positions {', '.join(map(str, answer['positions']))}"]
-    return "; ".join([*told, f"{answer['pending']} rows still pending"] if answer["pending"] else told)
+    if answer["pending"]:
+        told.append(f"{answer['pending']} rows still pending")
+    if not answer.get("caught_up", True):
+        told.append("the service is catching up after its start")
+    return "; ".join(told)
 
 
 def cell(value: Any) -> str:
