@@ -28,6 +28,7 @@ from typing import Any, Self
 
 from dgs.core.deployment import EMISSION_VERSION, Deployment
 from dgs.core.errors import InputError, SchemaError, StateError
+from dgs.core.repair import ANEW
 from dgs.core.schema import Schema
 from dgs.store.durable import write_durably
 
@@ -318,7 +319,7 @@ def _integer(document: Any, key: str) -> int:
 
 def _damaged(path: Path, cause: Exception) -> StateError:
     what = f"{cause} is missing" if isinstance(cause, KeyError) else str(cause)
-    return StateError(f"{path} is damaged ({what}); put back a copy of it, or load the data again into a new --data-dir")
+    return StateError(f"{path} is damaged ({what}); put back a copy of it; or {ANEW}")
 
 
 def _unusable(root: Path, cause: OSError) -> StateError:

@@ -6,7 +6,7 @@ Checkpoints copy logs this way. Whoever asks for segments sees to it that none i
 from pathlib import Path
 from typing import NamedTuple
 
-from dgs.bus.segments import RESTORE, segment_bases, segment_path
+from dgs.bus.segments import segment_bases, segment_path
 from dgs.bus.tail import Tail, TailFile
 from dgs.core.errors import PositionError
 from dgs.core.types import PartitionIndex, Position
@@ -36,7 +36,7 @@ def segments(directory: Path, begin: Position, end: Position) -> list[Segment]:
         return []
     bases = segment_bases(directory)
     if not bases or bases[0] > begin:
-        raise PositionError(f"{directory}: position {begin} is before the first kept entry: the log was truncated; {RESTORE}")
+        raise PositionError(f"{directory}: position {begin} is before the first kept entry: the log was truncated")
     limits = [*bases[1:], end]
     found = []
     for base, limit in zip(bases, limits, strict=True):

@@ -20,9 +20,10 @@ from dgs.bus.base import Entry
 from dgs.bus.frames import encode
 from dgs.bus.inotify import Inotify
 from dgs.bus.limits import NO_LIMITS, AppendLimits
-from dgs.bus.segments import RESTORE, PartitionLog, sync_directory
+from dgs.bus.segments import PartitionLog, sync_directory
 from dgs.bus.wakeup import Wakeup
 from dgs.core.errors import InputError, NotFoundError, StateError
+from dgs.core.repair import ANEW
 from dgs.core.types import PartitionIndex, Position
 from dgs.telemetry import logs
 
@@ -204,7 +205,7 @@ class LocalBus:
             except FileNotFoundError:
                 raise NotFoundError(f"no topic {topic} in {self._root}: `ensure` makes it") from None
             except ValueError:
-                raise StateError(f"{path} is damaged; {RESTORE}") from None
+                raise StateError(f"{path} is damaged; {ANEW}") from None
             if written["format"] != _FORMAT:
                 raise StateError(f"{path}: a log of format {written['format']}, this version reads {_FORMAT}; upgrade dgs")
             count = self._counts[topic] = int(written["partitions"])

@@ -11,10 +11,11 @@ from bisect import bisect_right
 from collections import OrderedDict
 from pathlib import Path
 
-from dgs.bus.base import Entry
+from dgs.bus.base import RECORDS, SAMPLES, Entry
 from dgs.bus.frames import diagnose, read_frames
 from dgs.bus.tail import Tail, TailFile
 from dgs.core.errors import CodecError, PositionError, StateError
+from dgs.core.repair import ANEW, partition_anew
 from dgs.core.types import Position
 from dgs.telemetry import logs
 
@@ -27,8 +28,7 @@ _IOV_MAX = 1024
 
 _log = logs.get(__name__)
 
-RESTORE = "put back a copy of the data directory, or load the data again into a new one"
-"""What helps where a log has lost something."""
+_READERS = {RECORDS: "sampler", SAMPLES: "serving"}
 
 
 class PartitionLog:
@@ -72,7 +72,7 @@ class PartitionLog:
                 if base != self._end:
                     raise StateError(
                         f"{self._path(base)}: this segment does not go on where the log stops ({self._end}): entries between"
-                        f" are lost (a power loss with fsync=never?); {RESTORE}"
+                        f" are lost (a power loss with fsync=never?); {ANEW}"
                     )
                 self._base = base
                 self._adopt(trusted=recorded is not None)
@@ -208,7 +208,7 @@ class PartitionLog:
         if size < start:
             raise StateError(
                 f"{self._path(self._base)}: {size} bytes are there where {start} were written, so acknowledged entries are"
-                f" lost (a power loss with fsync=never?); {RESTORE}; or, to go on without"
+                f" lost (a power loss with fsync=never?); {ANEW}; or, to go on without"
                 f" them, stop all processes and delete {self.tail.path}"
             )
         end = self._end
@@ -282,7 +282,7 @@ class PartitionLog:
         if index == 0:
             raise PositionError(
                 f"{self.directory}: position {position} is before the first kept entry ({self._bases[0]}): the log was"
-                f" truncated while something still needed it; {RESTORE}"
+                f" truncated, and what would read on from there is of an older state, or has lost its own; {self._state_anew()}"
             )
         return self._bases[index - 1], self._bases[index]
 
@@ -307,13 +307,17 @@ class PartitionLog:
         if position > self._end:
             raise PositionError(
                 f"{self.directory}: position {position} is beyond the end of the log ({self._end}): the data directory that"
-                f" keeps this position and this log do not belong together; {RESTORE}"
+                f" keeps this position and this log do not belong together; {ANEW}"
             )
+
+    def _state_anew(self) -> str:
+        reader = _READERS.get(self.directory.parent.name)
+        return ANEW if reader is None else partition_anew(reader, self.directory.name)
 
     def _damage(self, base: Position, position: Position, reason: str) -> CodecError:
         return CodecError(
             f"{self._path(base)}: the entry at position {position} (byte {position - base} of the file) is damaged, or no entry"
-            f" starts there: {reason}; {RESTORE}"
+            f" starts there: {reason}; {ANEW}"
         )
 
 

@@ -102,17 +102,26 @@ def verify(name: str, url: str | None, data_dir: Path | None) -> None:
 @click.argument("name", metavar="[ID]", default="latest")
 @from_option
 @directory_option
-def restore(name: str, url: str | None, data_dir: Path | None) -> None:
+@click.option("--partition", metavar="KIND/N", help="Only this partition, in place: sampler/N or serving/N.")
+def restore(name: str, url: str | None, data_dir: Path | None, partition: str | None) -> None:
     """Make a new data directory of a checkpoint, on any path; `dgs up --data-dir DIR` goes on from there.
+
+    With --partition, put one partition's state back into the data directory that the checkpoint is of, while nothing runs there.
 
     \b
     Example: dgs checkpoint restore latest --from s3://backups/shop --data-dir ./state
     """
+    from dgs.datadir import DataDir
+    from dgs.recovery.partition import partition_named, restore_partition
     from dgs.recovery.restore import restore_deployment
 
     root = data_dir or load({}, os.environ).data_dir
     if root is None:
         raise InputError("--data-dir is missing (or DGS_DATA_DIR): the new folder")
+    if partition is not None:
+        kind, number = partition_named(partition)
+        restore_partition(_opened(url, root), name, DataDir(root), kind, number, _say)
+        return
     checkpoints = _opened(url, None)
     deployment = restore_deployment(checkpoints.destination, checkpoints.manifest(name), root, _say)
     click.echo(f"dgs: restored as {deployment.log_id}; start it with: dgs up --data-dir {root}", err=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from dgs.coordinator.state import State, read_state
 from dgs.core.deployment import Deployment
 from dgs.core.errors import StateError
+from dgs.core.repair import ANEW
 from dgs.store.durable import write_durably
 
 FORMAT = 1
@@ -52,7 +53,7 @@ class StateFile:
         if belongs_to != self._belongs_to:
             raise StateError(
                 f"{self.path} belongs to the deployment {belongs_to}, not {self._belongs_to}: put back the file of this data"
-                " directory, or load the data again into a new one"
+                f" directory; or {ANEW}"
             )
         return state
 
@@ -68,9 +69,7 @@ class StateFile:
 
     def _damaged(self, cause: Exception) -> StateError:
         what = f"{cause} is missing" if isinstance(cause, KeyError) else str(cause)
-        return StateError(
-            f"{self.path} is damaged ({what}); put back a copy of it, or load the data again into a new data directory"
-        )
+        return StateError(f"{self.path} is damaged ({what}), and the logs do not have all that was in it; {ANEW}")
 
 
 def _checksum(content: object) -> int:

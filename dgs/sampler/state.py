@@ -20,6 +20,7 @@ from dgs.core.deployment import Deployment
 from dgs.core.errors import StateError
 from dgs.core.features import FeatureTable
 from dgs.core.operators import Operator
+from dgs.core.repair import partition_anew
 from dgs.core.reservoir import Reservoir
 from dgs.core.slab import Slab
 from dgs.core.strings import StringTable
@@ -172,8 +173,7 @@ class SamplerState:
             if have != want:
                 raise StateError(
                     f"state of sampler partition {self.partition} has {name} {have!r}, the deployment {want!r}: "
-                    "it belongs to another log; restore the directory that goes with the log, or remove the partition's "
-                    "folder to rebuild it from the log's start"
+                    f"it belongs to another log; {partition_anew('sampler', self.partition)}"
                 )
         self.received, self.sent, self.control = meta["received"], meta["sent"], meta["control"]
         self.watermark = meta["watermark"]

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from dgs.bus.base import SAMPLES, Bus
 from dgs.core.deployment import Deployment
 from dgs.core.errors import CodecError, PositionError, StateError
+from dgs.core.repair import partition_anew
 from dgs.core.types import PartitionIndex, Position
 from dgs.serving.image import StateImage
 from dgs.serving.restore import restore
@@ -103,8 +104,8 @@ class Snapshots:
             damaged = [str(path) for path in await in_thread(self._folder.damaged)]
             what = f"damaged: {', '.join(damaged)}" if damaged else f"none in {self._folder.path}"
             raise StateError(
-                f"serving partition {self._partition} has no snapshot that can be read ({what}), and its log was truncated ({e});"
-                " put back a copy of a snapshot, or load the data again into a new --data-dir"
+                f"serving partition {self._partition} has no snapshot that can be read ({what}), and its log lacks the start"
+                f" ({str(e).partition(';')[0]}); {partition_anew('serving', self._partition)}"
             ) from None
 
     def due_in_s(self, position: Position, applied: int) -> float | None:

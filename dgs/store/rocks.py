@@ -15,6 +15,7 @@ from pathlib import Path
 from rocksdict import AccessType, Checkpoint, DBCompressionType, Options, Rdict, ReadOptions, WriteBatch
 
 from dgs.core.errors import StateError
+from dgs.core.repair import partition_anew
 from dgs.core.types import Position
 from dgs.store.base import Batch
 from dgs.troubles import free_bytes
@@ -109,7 +110,7 @@ class RocksStore:
                 raise refusal from e
             raise StateError(
                 f"{self._path} cannot be opened as state of a sampler partition: {e}; if another process works on this partition, "
-                "stop it first; if the files are damaged, remove the folder, and the state is rebuilt from the log's start"
+                f"stop it first; if the files are damaged, {partition_anew('sampler', self._path.name)}"
             ) from e
 
     def _open_again(self) -> None:
@@ -127,21 +128,36 @@ class RocksStore:
 
 
 def read_committed(db: Rdict) -> tuple[Position, bytes] | None:
-    """Return position and meta of the newest batch in an open RocksDB; None before the first."""
-    value = db.get(_COMMITTED)
+    """Return position and meta of the newest batch in an open RocksDB; None before the first.
+
+    Raises:
+        StateError: its files are damaged.
+    """
+    try:
+        value = db.get(_COMMITTED)
+    except Exception as e:  # rocksdict raises bare exceptions
+        raise _damaged(db, e) from e
     return None if value is None else (Position(int.from_bytes(value[:8], "big")), value[8:])
 
 
 def scan(db: Rdict, prefix: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Yield keys and values of an open RocksDB that begin with the prefix, in the order of keys."""
+    """Yield keys and values of an open RocksDB that begin with the prefix, in the order of keys.
+
+    Raises:
+        StateError: its files are damaged; this is noticed where the damage is.
+    """
     iterator = db.iter(ReadOptions())
     iterator.seek(max(prefix, _FIRST))
     while iterator.valid():
         key = iterator.key()
         if not key.startswith(prefix):
-            break
+            return
         yield key, iterator.value()
         iterator.next()
+    try:
+        iterator.status()  # at a damaged block, too, an iterator just ends
+    except Exception as e:  # rocksdict raises bare exceptions
+        raise _damaged(db, e) from e
 
 
 def _options() -> Options:
@@ -152,6 +168,11 @@ def _options() -> Options:
     options.set_keep_log_file_num(2)
     options.set_max_background_jobs(2)
     return options
+
+
+def _damaged(db: Rdict, error: Exception) -> StateError:
+    path = Path(db.path())
+    return StateError(f"{path} is damaged: {error}; {partition_anew('sampler', path.name)}")
 
 
 def _system_error(error: Exception, path: Path) -> OSError | None:

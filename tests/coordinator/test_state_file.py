@@ -87,7 +87,7 @@ def test_damage_is_noticed(tmp_path: Path, deployment: Deployment, data: st.Data
 )
 def test_other_json_is_damage(tmp_path: Path, deployment: Deployment, damaged: str) -> None:
     (tmp_path / "state.json").write_text(damaged)
-    with pytest.raises(StateError, match=r"damaged .* put back a copy"):
+    with pytest.raises(StateError, match=r"damaged .*`dgs checkpoint restore --data-dir NEW"):
         StateFile(tmp_path / "state.json", deployment).load()
 
 

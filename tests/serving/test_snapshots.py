@@ -163,7 +163,7 @@ async def test_if_all_are_damaged_and_the_log_was_truncated_the_error_says_what_
     paths = [f.path for f in deployment.folder.files()]
     for path in paths:
         flip(path)
-    with pytest.raises(StateError, match="put back a copy of a snapshot, or load the data again") as e:
+    with pytest.raises(StateError, match="dgs checkpoint restore --partition serving/0") as e:
         async with deployment.worker():
             await asyncio.Event().wait()
     assert all(f"{path}.damaged" in str(e.value) for path in paths)
@@ -186,7 +186,7 @@ async def test_a_truncated_log_without_any_snapshot_is_refused(deployment: Deplo
     await two_snapshots(deployment)
     for file in deployment.folder.files():
         file.path.unlink()
-    with pytest.raises(StateError, match=r"none in .*its log was truncated"):
+    with pytest.raises(StateError, match=r"none in .*its log lacks the start"):
         async with deployment.worker():
             await asyncio.Event().wait()
 

@@ -174,5 +174,5 @@ def test_a_damaged_store_is_refused_and_says_how_to_go_on(tmp_path: Path) -> Non
     store.write(put(1, a=b"1"))
     store.close()
     (tmp_path / "s" / "CURRENT").write_text("MANIFEST-999999\n")
-    with pytest.raises(StateError, match="remove the folder, and the state is rebuilt from the log's start"):
+    with pytest.raises(StateError, match=r"dgs checkpoint restore --partition sampler/s .* removing the folder is enough"):
         RocksStore(tmp_path / "s")

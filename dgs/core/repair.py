@@ -1,0 +1,14 @@
+"""What repairs a data directory, in the words of the errors that need them: one place, so that commands are named as they are."""
+
+ANEW = (
+    "`dgs checkpoint restore --data-dir NEW` makes a new data directory of the newest checkpoint; without one, load the data again"
+)
+"""What helps where what is left of a deployment does not go together any more."""
+
+
+def partition_anew(kind: str, partition: object) -> str:
+    """Return what helps where one partition has lost its state; its kind is "sampler" or "serving"."""
+    return (
+        f"stop the service, and `dgs checkpoint restore --partition {kind}/{partition} --data-dir DIR` puts its state of the newest"
+        " checkpoint there, the log has the rest; where the log still has its start, removing the folder is enough"
+    )
