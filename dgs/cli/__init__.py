@@ -37,6 +37,7 @@ class Program(click.Group):
         "sample": "sample",
         "status": "status",
         "checkpoint": "checkpoint",
+        "rebuild": "rebuild",
         "inspect": "inspect",
         "config": "config",
         "generate": "generate",

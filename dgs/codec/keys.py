@@ -75,6 +75,12 @@ def read_history_keys(keys: list[bytes]) -> tuple[Int64s, AnyArray, Int64s]:
     return _unflip(raw["timestamp"]), raw["dst_type"].astype(np.int32), _unflip(raw["dst"])
 
 
+def read_history_sources(keys: list[bytes]) -> tuple[AnyArray, AnyArray, Int64s]:
+    """Return edge types int32, source types int32 and sources int64 of history keys."""
+    raw = np.frombuffer(b"".join(keys), _HISTORY)
+    return raw["etype"].astype(np.int32), raw["src_type"].astype(np.int32), _unflip(raw["src"])
+
+
 def _flip(values: Int64s) -> UInt64s:
     flipped: UInt64s = values.view(np.uint64) ^ np.uint64(_SIGN)
     return flipped

@@ -6,7 +6,7 @@ it may stand in some record partitions, and has to be appended to all of them (a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from dgs.core.control import BARRIER, DIMENSION, INSTALL, ControlItem
@@ -120,6 +120,29 @@ class State:
                 for name, b in self.barriers.items()
             },
         }
+
+
+def of_next_generation(state: State, serving_partitions: int) -> State:
+    """Return what the coordinator of a new generation begins with.
+
+    Queries and dimensions are numbered anew, and taken to be written. Complete barriers are to be written again, behind all that is
+    in the new logs then: they become READY once that is servable.
+    """
+    fixed: list[Query | FixedDimension] = sorted((*state.queries, *state.dimensions), key=lambda order: order.number)
+    number = {order.number: i for i, order in enumerate(fixed, 1)}
+    complete = sorted((b.number, name) for name, b in state.barriers.items() if b.number)
+    number |= {old: i for i, (old, _) in enumerate(complete, len(fixed) + 1)}
+    return State(
+        last=len(number),
+        written=len(fixed),
+        loaders_admitted=state.loaders_admitted,
+        queries=tuple(replace(q, number=number[q.number]) for q in state.queries),
+        dimensions=tuple(replace(d, number=number[d.number]) for d in state.dimensions),
+        barriers={
+            name: replace(b, number=number[b.number], completed=(0,) * serving_partitions) if b.number else b
+            for name, b in state.barriers.items()
+        },
+    )
 
 
 def read_state(document: Mapping[str, Any]) -> State:

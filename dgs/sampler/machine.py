@@ -18,6 +18,7 @@ from dgs.core.records import EdgeRecords, RecordBatch, VertexRecords
 from dgs.core.requests import PING, SUBSCRIBE
 from dgs.core.reservoir import EdgeColumns
 from dgs.core.types import Bools, Int32s, Int64s, PartitionIndex, Position, Records, UInt64s
+from dgs.sampler.check import check_records
 from dgs.sampler.state import Rows, SamplerState
 from dgs.store.base import Batch, Store
 
@@ -81,9 +82,8 @@ class SamplerMachine:
     # Records ----------------------------------------------------------------------------------------------------------------
 
     def _records(self, batch: RecordBatch) -> list[Emission]:
-        for group in batch.groups:
-            self._check(group, len(batch.strings))
         state = self.state
+        check_records(batch, state.catalog.layouts, state.deployment, state.partition)
         touched: dict[int, list[Int32s]] = {}
         for group in batch.groups:
             if isinstance(group, VertexRecords):
@@ -108,31 +108,6 @@ class SamplerMachine:
         emissions = self._route([c for c in changes if len(c.blocks)])
         state.sweep_strings()
         return emissions
-
-    def _check(self, group: VertexRecords | EdgeRecords, strings: int) -> None:
-        """Refuse records that no loader of this deployment would have sent here; the sampler's tables rely on it."""
-        state, schema = self.state, self.state.deployment.schema
-        if isinstance(group, EdgeRecords):
-            layout, owners = state.catalog.layouts.edge.get(group.etype), group.src
-            if layout is None or group.dst_type not in schema.destinations(group.etype, group.src_type):
-                raise CodecError(f"the schema has no edges of type {group.etype} from {group.src_type} to {group.dst_type}")
-        else:
-            layout, owners = state.catalog.layouts.vertex.get(group.vtype), group.ids
-            if layout is None:
-                raise CodecError(f"the schema has no vertices of type {group.vtype}")
-        if group.payload.shape[1] not in layout.widths:
-            raise CodecError(
-                f"payloads of {layout.element.name!r} have {group.payload.shape[1]} bytes, {layout.width} are expected: "
-                "the dimension of one of its lists was not confirmed"
-            )
-        foreign = np.flatnonzero(partitions_of(owners, state.deployment.partitions) != state.partition)
-        if len(foreign):
-            raise CodecError(f"vertex {owners[foreign[0]]} does not belong to partition {state.partition}")
-        for at in layout.string_offsets:
-            if at < group.payload.shape[1]:
-                references = np.ascontiguousarray(group.payload[:, at : at + 8]).view(np.uint64)
-                if references.max(initial=0) > strings:
-                    raise CodecError("a string reference leads beyond the entry's strings")
 
     def _vertex_records(self, group: VertexRecords, strings: list[bytes]) -> Int32s:
         state, layout = self.state, self.state.catalog.layouts.vertex[group.vtype]
