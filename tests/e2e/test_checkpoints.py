@@ -7,8 +7,9 @@ import pytest
 from tests.e2e.answers import wrong
 from tests.e2e.conftest import NewService
 from tests.e2e.inputs import Graph
-from tests.e2e.processes import FRONTEND, SAMPLER, Ended, run, until
+from tests.e2e.processes import ENVIRONMENT, FRONTEND, SAMPLER, Ended, run, until
 from tests.e2e.service import Service
+from tests.s3 import BUCKET, s3_service
 
 
 def create(service: Service) -> str:
@@ -111,6 +112,39 @@ def test_a_creation_that_is_killed_leaves_the_older_checkpoint_and_nothing_of_it
     newer = create(service)
     until("the rest is swept", lambda: names(service) == {name, newer})
     assert not wrong(restarted(service), graph, graph.oracle(), graph.seeds())
+
+
+@pytest.mark.slow
+def test_checkpoints_go_to_an_object_store_by_themselves_and_come_back(
+    new_service: NewService, graph: Graph, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with s3_service() as environment:
+        for name, value in environment.items():
+            monkeypatch.setitem(ENVIRONMENT, name, value)
+        url = f"s3://{BUCKET}/shop"
+        service = new_service(*graph.start_flags, "--checkpoint-url", url, "--checkpoint-interval-s", 0.5)
+        service.start()
+        assert service.load(graph.pattern_file, graph.data_file, "--barrier", "loaded").code == 0
+        service.wait("loaded")
+        before = service.get("/checkpoints").json()["checkpoints"]
+        latest = [c["id"] for c in before][:1]
+        until("there are newer ones", lambda: newer(service, latest))
+        listed = service.get("/checkpoints").json()["checkpoints"]
+        service.kill_all()
+        assert not (service.data_dir / "checkpoints").exists()
+        shown = run("dgs", "checkpoint", "list", "--from", url, cwd=service.folder)
+        assert [line.split()[0] for line in shown.out.splitlines()][-1] in {c["id"] for c in listed}
+        copy = new_service()
+        done = run("dgs", "checkpoint", "restore", "--from", url, "--data-dir", copy.data_dir, cwd=service.folder)
+        assert done.code == 0, done.err
+    copy.start()
+    assert not wrong(copy, graph, graph.oracle(), graph.seeds())
+
+
+def newer(service: Service, than: list[str]) -> bool:
+    """Whether two checkpoints have been completed since."""
+    found = [c["id"] for c in service.get("/checkpoints").json()["checkpoints"]]
+    return len(found) == 2 and (not than or found[1] > than[0])
 
 
 def names(service: Service) -> set[str]:

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import uuid
 from pathlib import Path
 
 import pytest
@@ -16,9 +15,9 @@ from dgs.store.objects import FileRef, Objects, Pace, check
 NOW_S = 1_700_000_000.0
 
 
-@pytest.fixture(params=["folder", "memory"])
-def checkpoints(request: pytest.FixtureRequest, tmp_path: Path) -> Checkpoints:
-    return Checkpoints(Destination(str(tmp_path / "place") if request.param == "folder" else f"memory://{uuid.uuid4()}/place"))
+@pytest.fixture
+def checkpoints(destination: Destination) -> Checkpoints:
+    return Checkpoints(destination)
 
 
 class Sender:

@@ -1,21 +1,14 @@
 """Objects at a destination: sent once, whole or not there, noticed when they are damaged; on every kind of destination."""
 
-import uuid
 from pathlib import Path
 
 import pytest
 
-from dgs.core.errors import CodecError, InputError
+from dgs.core.errors import CodecError
 from dgs.store.destination import Destination
 from dgs.store.objects import FileRef, Objects, Pace, check, fetch, sweep
 
 CONTENT = bytes(range(256)) * 20_000
-
-
-@pytest.fixture(params=["folder", "memory"])
-def destination(request: pytest.FixtureRequest, tmp_path: Path) -> Destination:
-    """A place of each kind that needs no server."""
-    return Destination(str(tmp_path / "place") if request.param == "folder" else f"memory://{uuid.uuid4()}/place")
 
 
 @pytest.fixture
@@ -102,11 +95,6 @@ def test_a_path_out_of_its_folder_is_refused(path: str) -> None:
 def test_a_hash_that_is_none_is_refused() -> None:
     with pytest.raises(ValueError, match="is no hash"):
         FileRef.from_json({"path": "x", "bytes": 1, "sha256": "../" + "0" * 61})
-
-
-def test_an_unknown_kind_of_url_is_refused() -> None:
-    with pytest.raises(InputError, match="checkpoint URL 'nowhere://x' is not understood"):
-        Destination("nowhere://x")
 
 
 def test_the_pace_is_kept_and_ends_when_it_is_stopped() -> None:
