@@ -205,14 +205,14 @@ class CheckpointCreator:
             parts = await self._parts(checkpoint)  # 1
             state, ends = await self._coordinator.at_one_moment()  # 2
             store, objects = await self._in_thread(self._open)
-            objects.reset()
+            before = objects.sent.sent_bytes
             ranges = [await self._in_thread(self._send_log, objects, part, ends) for part in parts]  # 3
             now = self._wall_clock()
             manifest = Manifest(
                 checkpoint,
                 int(now * 1000),
                 round(now - began, 3),
-                sum(p.sent_bytes for p in parts) + objects.sent.sent_bytes,
+                sum(p.sent_bytes for p in parts) + objects.sent.sent_bytes - before,
                 self._deployment.identity(),
                 self._deployment.schema.text,
                 state,
@@ -238,8 +238,8 @@ class CheckpointCreator:
         await self._in_thread(self._ask, checkpoint)
         try:
             parts = []
+            objects.reset()
             for partition in self._serving:
-                objects.reset()
                 parts.append(await self._in_thread(partition.send, objects))
                 self._progress(len(parts))
             missing = [f"{SAMPLER}-{p}" for p in range(self._deployment.partitions)]

@@ -170,7 +170,7 @@ class Manifest:
             "logs": [r.to_json() for r in self.logs],
         }
         document = {"format": FORMAT, "sha256": _checksum(content), "manifest": content}
-        return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
+        return json.dumps(document, ensure_ascii=False).encode() + b"\n"
 
     @classmethod
     def decode(cls, data: bytes, name: str) -> Self:

@@ -17,7 +17,7 @@ from dgs.store.destination import Destination
 
 FOLDER = "objects"
 CHUNK_BYTES = 1 << 20
-PACE_BYTES = 64 << 20
+PACE_BYTES = 32 << 20
 """A second: as much is hashed or sent, that others have the rest of the disk."""
 
 

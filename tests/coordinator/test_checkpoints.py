@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import pytest
 import pytest_asyncio
@@ -26,7 +27,7 @@ from dgs.store.base import Batch
 from dgs.store.checkpoints import Checkpoints
 from dgs.store.destination import Destination
 from dgs.store.manifest import SAMPLER, SERVING
-from dgs.store.objects import check
+from dgs.store.objects import Objects, check
 from dgs.store.rocks import RocksStore
 from dgs.store.snapshots import SnapshotFolder
 
@@ -163,6 +164,26 @@ async def test_only_what_is_new_is_sent(world: World) -> None:
     assert second.sent_bytes < first.sent_bytes / 2
     shared = {f.sha256 for f in first.files()} & {f.sha256 for f in second.files()}
     assert any(f.path.endswith(".sst") and f.sha256 in shared for f in second.part(SAMPLER, 0).files)
+
+
+async def test_unchanged_files_are_not_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+    real = Objects._hashed
+
+    def watched(self: Objects, file: BinaryIO, length: int, source: Path) -> str:
+        hashed.append(source.name)
+        return real(self, file, length, source)
+
+    creator = world.creator()
+    async with world.running(creator):
+        for p in range(world.deployment.partitions):
+            await world.commit(p)
+            await world.bus.append(RECORDS, PartitionIndex(p), [ENTRY] * 100)
+        await creator.create()
+        monkeypatch.setattr(Objects, "_hashed", watched)
+        await creator.create()
+    segment = "00000000000000000000.log"
+    assert not [name for name in hashed if name.endswith(".sst") or len(name) == len(segment)]
 
 
 async def test_records_are_given_back_as_far_as_the_kept_checkpoints_do_not_need_them(world: World) -> None:
