@@ -171,6 +171,19 @@ async def _frontend(
         checkpointing = Checkpointing(settings, directory, deployment, local_path(url))
         telemetry = Telemetry.of(bus, directory.reports, directory.dead_letters, clock=time.perf_counter, wall_clock=time.time)
         truncation = await checkpointing.truncation(bus, telemetry.reports)
+        snapshots = [
+            Snapshots(
+                SnapshotFolder(directory.serving(s)),
+                deployment,
+                PartitionIndex(s),
+                bus,
+                interval_s=settings.snapshot_interval_s,
+                clock=time.monotonic,
+                troubles=troubles,
+                truncate=truncation.snapshots_kept,
+            )
+            for s in range(deployment.serving_partitions)
+        ]
         serving = [
             ServingWorker(
                 deployment,
@@ -182,20 +195,11 @@ async def _frontend(
                 rounds_reported=rounds.all_reported,
                 on_reflected=telemetry.freshness.reflected,
                 dead_letters=DeadEntryFile(directory.dead_letters / f"serving-{s}.jsonl", now=time.time, troubles=troubles),
-                snapshots=Snapshots(
-                    SnapshotFolder(directory.serving(s)),
-                    deployment,
-                    PartitionIndex(s),
-                    bus,
-                    interval_s=settings.snapshot_interval_s,
-                    clock=time.monotonic,
-                    troubles=troubles,
-                    truncate=truncation.snapshots_kept,
-                ),
+                snapshots=snapshots[s],
             )
             for s in range(deployment.serving_partitions)
         ]
-        creator = checkpointing.creator(coordinator, truncation, wall_clock=time.time)
+        creator = checkpointing.creator(coordinator, snapshots, truncation, wall_clock=time.time)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(rounds.report_all())
             if creator is not None:

@@ -4,7 +4,7 @@ Called by `dgs.app`, as that is called by the commands; it knows where things st
 do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dgs.coordinator.coordinator import Coordinator
     from dgs.coordinator.truncation import Truncation
     from dgs.sampler.checkpoints import SamplerCheckpoints
+    from dgs.serving.snapshots import Snapshots
     from dgs.store.checkpoints import Checkpoints
     from dgs.store.rocks import RocksStore
 
@@ -56,22 +57,21 @@ class Checkpointing:
         return truncation
 
     def creator(
-        self, coordinator: "Coordinator", truncation: "Truncation", *, wall_clock: Callable[[], float]
+        self,
+        coordinator: "Coordinator",
+        snapshots: "Sequence[Snapshots]",
+        truncation: "Truncation",
+        *,
+        wall_clock: Callable[[], float],
     ) -> "CheckpointCreator | None":
         """Return what creates checkpoints, where that is possible."""
         from dgs.coordinator.checkpoints import CheckpointCreator
         from dgs.serving.checkpoints import ServingCheckpoints
-        from dgs.store.snapshots import SnapshotFolder
 
         if self._log is None:
             return None
-        directory, partitions = self._directory, self._deployment.partitions
-        serving = [
-            ServingCheckpoints(
-                PartitionIndex(s), partitions, SnapshotFolder(directory.serving(s)), directory.checkpoint_link(f"serving-{s}")
-            )
-            for s in range(self._deployment.serving_partitions)
-        ]
+        link, partitions = self._directory.checkpoint_link, self._deployment.partitions
+        serving = [ServingCheckpoints(PartitionIndex(s), partitions, own, link(f"serving-{s}")) for s, own in enumerate(snapshots)]
         return CheckpointCreator(
             coordinator,
             self._log,
@@ -98,11 +98,11 @@ class Checkpointing:
         )
 
     def _opened(self) -> "Checkpoints":
-        return open_checkpoints(self._settings.checkpoint_url, self._directory)
+        return open_checkpoints(self._settings.checkpoint_url, self._directory, free_min_bytes=self._settings.disk_free_min_bytes)
 
 
-def open_checkpoints(url: str | None, directory: DataDir | None) -> "Checkpoints":
-    """Return the checkpoints at a URL, else those in a data directory.
+def open_checkpoints(url: str | None, directory: DataDir | None, *, free_min_bytes: int = 0) -> "Checkpoints":
+    """Return the checkpoints at a URL, else those in a data directory; those who create some leave so much of a disk to others.
 
     Raises:
         InputError: the URL is not understood.
@@ -113,4 +113,4 @@ def open_checkpoints(url: str | None, directory: DataDir | None) -> "Checkpoints
     if url is None:
         assert directory is not None, "neither a URL nor a data directory"
         url = str(directory.checkpoints.absolute())
-    return Checkpoints(Destination(url))
+    return Checkpoints(Destination(url, free_min_bytes=free_min_bytes))

@@ -62,7 +62,11 @@ class Settings:
     )
     commit_interval_ms: int = _setting(100, "how long changes are gathered for one commit", unit="ms", least=1, most=60_000)
     snapshot_interval_s: float = _setting(
-        60.0, "least time between two snapshots of a serving partition; 0 for none", unit="s", least=0, most=86_400
+        60.0,
+        "least time between two snapshots of a serving partition; 0 for none but those of checkpoints",
+        unit="s",
+        least=0,
+        most=86_400,
     )
     checkpoint_url: str | None = _setting(
         None, "where checkpoints go: a folder, or a URL such as s3://bucket/folder; unset: checkpoints under data_dir"

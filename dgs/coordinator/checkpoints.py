@@ -9,6 +9,7 @@ one thread; nobody who reads or writes the graph waits for it. Why the order is 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -19,7 +20,7 @@ from dgs.bus.archive import partition_directory, segments
 from dgs.bus.base import RECORDS, SAMPLES
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.truncation import Truncation
-from dgs.core.errors import NotFoundError, NotReadyError
+from dgs.core.errors import InputError, NotFoundError, NotReadyError, StateError
 from dgs.core.types import PartitionIndex, Position
 from dgs.store.checkpoints import Checkpoints, new_id
 from dgs.store.manifest import SAMPLER, LogRange, Manifest, Part
@@ -28,6 +29,8 @@ from dgs.telemetry import logs
 
 PARTS_WAIT_S = 600.0
 """How long samplers may take to send their parts."""
+PREPARE_WAIT_S = 60.0
+"""How long serving partitions may take to make a state that is newer than the one they have."""
 POLL_S = 0.2
 RETRY_FIRST_S, RETRY_MOST_S = 5.0, 300.0
 """Pauses between attempts to create a checkpoint that is due."""
@@ -65,6 +68,9 @@ class Creation:
 
 class SendingPartition(Protocol):
     """A partition of this process that sends its part by itself."""
+
+    async def prepare(self) -> None:
+        """Make a state that is as new as may be."""
 
     def send(self, objects: Objects) -> Part:
         """Send it; blocks."""
@@ -200,6 +206,17 @@ class CheckpointCreator:
     # How ------------------------------------------------------------------------------------------------------------------------
 
     async def _create(self, checkpoint: str) -> Manifest:
+        try:
+            manifest = await self._created(checkpoint)
+        except Exception:
+            await self._clean_up()  # what was sent in vain takes room
+            raise
+        self.newest = manifest
+        _log.info("checkpoint created", id=checkpoint, bytes=manifest.nbytes, sent_bytes=manifest.sent_bytes)
+        await self._clean_up()  # 5
+        return manifest
+
+    async def _created(self, checkpoint: str) -> Manifest:
         began = self._wall_clock()
         with self._truncation.held():
             parts = await self._parts(checkpoint)  # 1
@@ -220,17 +237,15 @@ class CheckpointCreator:
                 ranges,
             )
             await self._in_thread(store.put, manifest)  # 4
-        self.newest = manifest
-        _log.info("checkpoint created", id=checkpoint, bytes=manifest.nbytes, sent_bytes=manifest.sent_bytes)
-        await self._clean_up(store, now)  # 5
         return manifest
 
-    async def _clean_up(self, store: Checkpoints, now_s: float) -> None:
+    async def _clean_up(self) -> None:
         try:
-            kept = await self._in_thread(store.keep, self._deployment.log_id, self._kept, now_s)
+            store, _ = await self._in_thread(self._open)
+            kept = await self._in_thread(store.keep, self._deployment.log_id, self._kept, self._wall_clock())
             await self._truncation.checkpoints_kept(kept)
-        except OSError as e:  # the next checkpoint does the rest
-            _log.warning("older checkpoints are not removed yet", cause=e)
+        except (OSError, InputError, StateError) as e:  # the next checkpoint does the rest
+            _log.warning("what no checkpoint needs is not removed yet", cause=e)
 
     async def _parts(self, checkpoint: str) -> list[Part]:
         """Return the parts of all partitions, once they are sent."""
@@ -239,6 +254,9 @@ class CheckpointCreator:
         try:
             parts = []
             objects.reset()
+            with suppress(TimeoutError):  # what is durable by then will do
+                async with asyncio.timeout(PREPARE_WAIT_S):
+                    await asyncio.gather(*(partition.prepare() for partition in self._serving))
             for partition in self._serving:
                 parts.append(await self._in_thread(partition.send, objects))
                 self._progress(len(parts))

@@ -1,7 +1,7 @@
 """A serving partition's part in checkpoints: its newest snapshot goes to the destination.
 
 A snapshot is durable only when all that was emitted up to its cut is acknowledged, so the logs have what follows. It is linked
-first, as it may be removed once there are newer ones. Everything here blocks, and runs in a thread.
+first, as it may be removed once there are newer ones. Sending blocks, and runs in a thread.
 """
 
 import json
@@ -10,10 +10,13 @@ from contextlib import suppress
 from pathlib import Path
 
 from dgs.core.types import PartitionIndex
+from dgs.serving.snapshots import Snapshots
 from dgs.store.manifest import SERVING, Part
 from dgs.store.objects import Objects
-from dgs.store.snapshots import SnapshotFolder, SnapshotReader
+from dgs.store.snapshots import SnapshotReader
 
+PATIENCE_S = 0.5
+"""Where no entry comes for so long, there is not much log behind the last snapshot either."""
 ATTEMPTS = 5
 """A snapshot may be removed between listing and linking it; then there is a newer one."""
 
@@ -24,15 +27,20 @@ class ServingCheckpoints:
     Args:
         partition: which.
         partitions: how many channels it has.
-        folder: of its snapshots.
+        snapshots: its snapshots.
         link: where the snapshot is linked to while it is sent, on the same disk; nobody else's.
     """
 
-    def __init__(self, partition: PartitionIndex, partitions: int, folder: SnapshotFolder, link: Path) -> None:
+    def __init__(self, partition: PartitionIndex, partitions: int, snapshots: Snapshots, link: Path) -> None:
         self._partition = partition
         self._partitions = partitions
-        self._folder = folder
+        self._snapshots = snapshots
+        self._folder = snapshots.folder
         self._link = link
+
+    async def prepare(self) -> None:
+        """Have a snapshot made of what is there now, so that there is little log behind it."""
+        await self._snapshots.ask(PATIENCE_S)
 
     def send(self, objects: Objects) -> Part:
         """Send the newest snapshot, if there is one; return what refers to it.

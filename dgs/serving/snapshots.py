@@ -26,6 +26,7 @@ from dgs.troubles import Troubles
 _log = logs.get(__name__)
 T = TypeVar("T")
 
+ASK_POLL_S = 0.05
 KEPT = 2
 """Snapshots that are kept: where the newest turns out to be damaged, there is another, and the log behind it."""
 MOVED_BYTES_LEAST = 1 << 20
@@ -45,6 +46,7 @@ class Snapshots:
         truncate: gives back the log before a position that no snapshot needs; unless given, all of it.
 
     Attributes:
+        folder: where they are kept.
         newest: the newest that is durable.
     """
 
@@ -61,7 +63,7 @@ class Snapshots:
         truncate: Callable[[PartitionIndex, Position], Awaitable[None]] | None = None,
     ) -> None:
         self._truncate_log = truncate or functools.partial(bus.truncate, SAMPLES)
-        self._folder = folder
+        self.folder = folder
         self._deployment = deployment
         self._partition = partition
         self._bus = bus
@@ -71,7 +73,7 @@ class Snapshots:
         self._begun_at = clock()
         self._cut_at = Position(0)
         self._applied = -1
-        self._taking = False
+        self._taking = self._asked = False
         self._what = f"the snapshot of serving partition {partition}"
         self.newest: SnapshotFile | None = None
 
@@ -82,12 +84,12 @@ class Snapshots:
             StateError: a snapshot is not this partition's or of a newer program; or none can be read, and the log has no start.
             OSError: the folder cannot be read.
         """
-        await in_thread(self._folder.clear_drafts)
-        for file in await in_thread(self._folder.files):
+        await in_thread(self.folder.clear_drafts)
+        for file in await in_thread(self.folder.files):
             try:
                 state, position = await in_thread(restore, file, self._deployment, self._partition)
             except CodecError as e:
-                name = await in_thread(self._folder.set_aside, file)
+                name = await in_thread(self.folder.set_aside, file)
                 _log.error("snapshot is damaged; it is set aside, and an older state is taken", file=file.path, now=name, cause=e)
                 continue
             self.newest, self._cut_at, self._applied = file, position, state.applied
@@ -101,20 +103,31 @@ class Snapshots:
         try:
             await self._bus.read(SAMPLES, self._partition, Position(0), max_bytes=1, wait_s=0)
         except PositionError as e:
-            damaged = [str(path) for path in await in_thread(self._folder.damaged)]
-            what = f"damaged: {', '.join(damaged)}" if damaged else f"none in {self._folder.path}"
+            damaged = [str(path) for path in await in_thread(self.folder.damaged)]
+            what = f"damaged: {', '.join(damaged)}" if damaged else f"none in {self.folder.path}"
             raise StateError(
                 f"serving partition {self._partition} has no snapshot that can be read ({what}), and its log lacks the start"
                 f" ({str(e).partition(';')[0]}); {partition_anew('serving', self._partition)}"
             ) from None
 
+    async def ask(self, patience_s: float) -> None:
+        """Have a snapshot made at the next entry, if anything was applied since the last; return when it is durable, or given up.
+
+        Where no entry comes for so many seconds, none is made: then there is not much behind the last one either.
+        """
+        self._asked = True
+        begun_by = self._clock() + patience_s
+        while self._taking or (self._asked and self._clock() < begun_by):  # noqa: ASYNC110  # the worker tells nobody
+            await asyncio.sleep(ASK_POLL_S)
+        self._asked = False
+
     def due_in_s(self, position: Position, applied: int) -> float | None:
         """Return in how many seconds to ask again, 0 if a cut at this position is due; None until more has been applied."""
-        if self._interval_s <= 0:
-            return None
         if self._taking:
-            return self._interval_s
-        if applied == self._applied:
+            return self._interval_s or None
+        if self._asked and applied != self._applied:
+            return 0.0
+        if self._interval_s <= 0 or applied == self._applied:
             return None
         size = self.newest.nbytes if self.newest is not None else 0
         if position - self._cut_at < max(MOVED_BYTES_LEAST, size * MOVED_SHARE_LEAST):
@@ -128,6 +141,7 @@ class Snapshots:
             None where the system has no memory for it; the next interval is another attempt.
         """
         self._begun_at = self._clock()
+        self._asked = False
         try:
             image = StateImage(state, position)
         except OSError as e:
@@ -147,7 +161,7 @@ class Snapshots:
         """
         try:
             if await self._written(image, settled):
-                await self._truncate(await in_thread(self._folder.keep, KEPT))
+                await self._truncate(await in_thread(self.folder.keep, KEPT))
             self._troubles.end(self._what)
         except OSError as e:
             self._troubles.begin(self._what, e)
@@ -156,7 +170,7 @@ class Snapshots:
             self._taking = False
 
     async def _written(self, image: StateImage, settled: Callable[[], Awaitable[None]]) -> bool:
-        draft = self._folder.draft(image.position)
+        draft = self.folder.draft(image.position)
         try:
             await in_thread(draft.add, image.meta)
             while (piece := image.take()) is not None:
@@ -169,7 +183,7 @@ class Snapshots:
             await in_thread(draft.finish)
         finally:
             await in_thread(draft.discard)
-        self.newest, self._cut_at, self._applied = (await in_thread(self._folder.files))[0], image.position, image.applied
+        self.newest, self._cut_at, self._applied = (await in_thread(self.folder.files))[0], image.position, image.applied
         _log.info("snapshot written", partition=self._partition, position=image.position, bytes=self.newest.nbytes)
         return True
 

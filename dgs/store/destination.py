@@ -4,6 +4,7 @@ Names are relative to the folder, with slashes. Everything blocks, so it is call
 refuses is an OSError here. Objects appear whole or are too short, and small files are replaced as a whole.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,17 +16,23 @@ from fsspec.implementations.local import LocalFileSystem
 
 from dgs.core.errors import InputError
 from dgs.store.durable import write_durably
+from dgs.troubles import free_bytes
 
 
 class Destination:
     """What stands at a URL, or in the local folder of that path.
 
+    Args:
+        url: of the folder.
+        free_min_bytes: of a local disk, that are left to others.
+
     Raises:
         InputError: the URL is of a kind that is not known, or needs a library that is not installed.
     """
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, free_min_bytes: int = 0) -> None:
         self.url = url
+        self._free_min_bytes = free_min_bytes
         try:
             # Others write there, too: what was listed before says nothing.
             self._fs, root = url_to_fs(url, use_listings_cache=False)
@@ -43,6 +50,11 @@ class Destination:
         """Open a file for writing; durable at the end of the block. When it fails, nothing or too little stands there."""
         with self._refusals(name):
             path = self._made(name)
+            if self._local and (free := free_bytes(Path(path).parent)) < self._free_min_bytes:
+                raise OSError(
+                    errno.ENOSPC,
+                    f"{free} bytes are free in {self._root}, and {self._free_min_bytes} are left to others (disk_free_min_bytes)",
+                )
             with self._fs.open(path, "wb") as file:
                 yield cast(BinaryIO, file)
                 if self._local:

@@ -63,6 +63,7 @@ def test_an_unknown_seed_is_shown_as_such(dgs: Dgs, service: FakeService) -> Non
         "seed": {"type": "user", "id": 1, "known": False},
         "watermark": None,
         "pending": 2,
+        "caught_up": False,
         "vertices": {"user": {"ids": [1], "known": [False], "attrs": {}}},
         "edges": [],
         "query": {"id": 0, "name": "u2i", "ready": False},
@@ -70,7 +71,7 @@ def test_an_unknown_seed_is_shown_as_such(dgs: Dgs, service: FakeService) -> Non
     service.on("GET /samples", as_json(empty))
     output = dgs("sample", 1, "--server", service.url).output
     assert "user 1 (not known), query u2i (not ready yet)" in output
-    assert "2 rows still pending" in output
+    assert "2 rows still pending; the service is catching up after its start" in output
 
 
 def test_json_is_passed_on_as_it_came(dgs: Dgs, service: FakeService) -> None:

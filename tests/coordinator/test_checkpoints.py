@@ -23,6 +23,7 @@ from dgs.core.errors import StateError
 from dgs.core.types import PartitionIndex, Position
 from dgs.sampler.checkpoints import SamplerCheckpoints
 from dgs.serving.checkpoints import ServingCheckpoints
+from dgs.serving.snapshots import Snapshots
 from dgs.store.base import Batch
 from dgs.store.checkpoints import Checkpoints
 from dgs.store.destination import Destination
@@ -64,16 +65,13 @@ class World:
         size = self.deployment.serving_partitions
         return SamplerCheckpoints(PartitionIndex(p), size, store, link, asked=self.request.read, opened=self.opened)
 
+    def serving(self, s: PartitionIndex) -> ServingCheckpoints:
+        folder = SnapshotFolder(self.folder / "serving" / str(s))
+        snapshots = Snapshots(folder, self.deployment, s, self.bus, interval_s=0, clock=time.monotonic)
+        return ServingCheckpoints(s, self.deployment.partitions, snapshots, self.folder / "links" / f"serving-{s}")
+
     def creator(self, *, interval_s: float = 0.0, kept: int = 2) -> CheckpointCreator:
-        serving = [
-            ServingCheckpoints(
-                PartitionIndex(s),
-                self.deployment.partitions,
-                SnapshotFolder(self.folder / "serving" / str(s)),
-                self.folder / "links" / f"serving-{s}",
-            )
-            for s in range(self.deployment.serving_partitions)
-        ]
+        serving = [self.serving(PartitionIndex(s)) for s in range(self.deployment.serving_partitions)]
         return CheckpointCreator(
             self.coordinator,
             self.folder / "log",
@@ -231,6 +229,28 @@ async def test_a_part_that_fails_fails_the_checkpoint_and_the_next_one_goes_well
     async with world.running(creator):
         manifest = await creator.create()
     assert {n.partition("/")[0] for n in world.opened().destination.names("checkpoints")} == {manifest.id}
+
+
+async def test_what_was_sent_in_vain_is_removed(world: World) -> None:
+    for p in range(world.deployment.partitions):
+        await world.commit(p)
+    world.broken.add(2)
+    creator = world.creator()
+    async with world.running(creator):
+        with pytest.raises(StateError, match="sampler-2 has no part"):
+            await creator.create()
+        assert world.opened().destination.names("") == []
+
+
+async def test_a_destination_that_refuses_fails_the_checkpoint_and_nothing_else(world: World) -> None:
+    (world.folder / "place").write_text("a file, not a folder")
+    creator = world.creator(interval_s=0.01)
+    async with world.running(creator):
+        with pytest.raises(OSError, match="place"):
+            await creator.create()
+        assert creator.creation is not None
+        assert creator.creation.state is CreationState.FAILED
+        await world.coordinator.set_barrier("goes on")
 
 
 async def test_checkpoints_come_by_themselves_and_only_so_many_stay(world: World) -> None:

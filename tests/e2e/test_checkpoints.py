@@ -46,6 +46,9 @@ def test_a_restored_deployment_answers_as_the_one_that_was_and_goes_on(new_servi
     positions = service.get("/cluster").json()["positions"]
     assert checkpoint(service, "verify").out.startswith(f"{name} is whole")
     assert checkpoint(service, "list").out.startswith(f"{name}  ")
+    assert f"checkpoint  {name}, " in service.dgs("status").out
+    metrics = service.get("/metrics").text
+    assert f"dgs_checkpoint_bytes {float(service.get('/cluster').json()['checkpoint']['bytes'])}" in metrics
     assert service.load(graph.pattern_file, rest).code == 0  # is not in the checkpoint
     service.kill_all()
 
@@ -59,6 +62,9 @@ def test_a_restored_deployment_answers_as_the_one_that_was_and_goes_on(new_servi
     assert copy.load(graph.pattern_file, rest, "--barrier", "rest").code == 0
     copy.wait("rest")
     assert not wrong(copy, graph, graph.oracle(), graph.seeds())
+    reply = copy.request("POST", "/admin/checkpoint")
+    done = "Creating Sampling Worker Checkpoint Successfully.\nCreating Serving Worker Checkpoint Successfully.\n"
+    assert (reply.status, reply.text) == (200, done)
     assert copy.terminate() == 0
 
 

@@ -45,6 +45,7 @@ def stopped(service: Service) -> Iterator[None]:
 
 def test_metrics_tell_what_was_done(loaded: Service, graph: Graph) -> None:
     records = len(graph.lines)
+    assert loaded.dgs("checkpoint", "create").code == 0
     until("samplers have reported", lambda: sum(scrape(loaded).get("dgs_records_applied_total", [])) >= records)
     text, found = loaded.get("/metrics").text, scrape(loaded)
     for metric in describe():

@@ -121,6 +121,21 @@ async def test_an_empty_state_does_not_answer_before_it_has_caught_up(deployment
         assert worker.caught_up
 
 
+async def test_a_snapshot_that_is_asked_for_is_made_whatever_the_interval(deployment: Deployment) -> None:
+    first = await deployment.feed(1 / 3)
+    async with deployment.worker(interval_s=0) as worker:
+        await until(lambda: worker.caught_up)
+        assert worker._snapshots is not None
+        asked = asyncio.create_task(worker._snapshots.ask(20.0))
+        await asyncio.sleep(0)
+        second = await deployment.feed(2 / 3)
+        await asked
+        assert worker.snapshot_position in (first, second)
+        made = len(deployment.folder.files())
+        await worker._snapshots.ask(0.01)  # no entry comes
+        assert len(deployment.folder.files()) == made == 1
+
+
 async def test_without_snapshots_the_log_is_replayed_from_its_start(deployment: Deployment) -> None:
     await deployment.feed(1)
     async with deployment.worker(interval_s=0) as worker:

@@ -1,5 +1,6 @@
 """A destination of any kind: files whole or refused, names below a folder, nothing remembered of what others may have changed."""
 
+import shutil
 import sys
 from pathlib import Path
 
@@ -68,6 +69,18 @@ def test_a_destination_that_refuses_is_an_oserror_with_its_reason(tmp_path: Path
     with pytest.raises(OSError, match="place"):
         destination.write("a/b", b"1")
     with pytest.raises(OSError, match="place"), destination.create("a/b"):
+        pass
+
+
+def test_what_others_need_of_a_disk_is_left_to_them(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    Destination(str(tmp_path), free_min_bytes=free // 2).write("a", b"1")
+    with Destination(str(tmp_path), free_min_bytes=free // 2).create("b") as file:
+        file.write(b"1")
+    with (
+        pytest.raises(OSError, match=r"bytes are free in .*are left to others \(disk_free_min_bytes\)"),
+        Destination(str(tmp_path), free_min_bytes=free * 2).create("c"),
+    ):
         pass
 
 
