@@ -1,10 +1,12 @@
 """Slabs: arrays that grow without being copied.
 
 A slab is anonymous memory whose mapping is enlarged in place (or moved by its page tables), so growing to hundreds of megabytes
-does not stall whoever serves from it. Pages that were never written cost nothing. New elements are zero.
+does not stall whoever serves from it. Pages that were never written cost nothing; those of a large slab are huge, where the system
+has such. New elements are zero.
 """
 
 import mmap
+from contextlib import suppress
 
 import numpy as np
 
@@ -12,6 +14,8 @@ from dgs.core.types import AnyArray
 
 _PRIVATE = {"flags": mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS} if hasattr(mmap, "MAP_ANONYMOUS") else {}
 _LEAST = 1 << 12
+HUGE_BYTES = 1 << 21
+"""From here on the system is asked for huge pages: a request reads rows from all over, and would miss the TLB at each of them."""
 
 
 class Slab:
@@ -60,6 +64,8 @@ class Slab:
                 except BufferError:
                     self.array = self._view()
                     raise
+            if size >= HUGE_BYTES:
+                _ask_for_huge_pages(self._map)
             self._bytes = size
             self.array = self._view()
             Slab.moves += 1
@@ -89,3 +95,9 @@ def _enlarge(old: mmap.mmap, size: int) -> mmap.mmap:
         new = mmap.mmap(-1, size, **_PRIVATE)
         new[: len(old)] = old[:]
         return new
+
+
+def _ask_for_huge_pages(memory: mmap.mmap) -> None:
+    if hasattr(mmap, "MADV_HUGEPAGE"):
+        with suppress(OSError):  # a kernel that is built without them
+            memory.madvise(mmap.MADV_HUGEPAGE)

@@ -1,12 +1,15 @@
 """Slabs grow in place, zero filled, and refuse to move memory that someone looks at."""
 
+import mmap
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dgs.core.blocks import SLOT
-from dgs.core.slab import Slab
+from dgs.core.slab import HUGE_BYTES, Slab
 
 
 @pytest.mark.parametrize(("dtype", "columns"), [("u1", None), ("<i4", None), ("<u8", 3), ("u1", 7), ("u1", 100_000)])
@@ -69,3 +72,30 @@ def test_an_array_taken_out_counts_as_a_view() -> None:
     del part
     slab.reserve(1_000_000)
     assert copied.tolist() == [0, 0]
+
+
+def test_large_slabs_ask_for_huge_pages_also_after_they_have_grown() -> None:
+    slab = Slab("u1")
+    slab.reserve(HUGE_BYTES // 2)
+    assert "hg" not in _flags(slab.address)
+    for size in (HUGE_BYTES, 8 * HUGE_BYTES):
+        slab.reserve(size)
+        assert ("hg" in _flags(slab.address)) == _has_huge_pages()
+
+
+def _has_huge_pages() -> bool:
+    return hasattr(mmap, "MADV_HUGEPAGE") and Path("/sys/kernel/mm/transparent_hugepage").exists()
+
+
+def _flags(address: int) -> list[str]:
+    """What the system knows about the mapping at an address; nothing where it does not tell."""
+    smaps = Path("/proc/self/smaps")
+    inside = False
+    for line in smaps.read_text().splitlines() if smaps.exists() else []:
+        first, *rest = line.split()
+        if "-" in first and not first.endswith(":"):
+            begin, end = (int(part, 16) for part in first.split("-"))
+            inside = begin <= address < end
+        elif inside and first == "VmFlags:":
+            return rest
+    return []
