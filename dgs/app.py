@@ -13,6 +13,7 @@ import socket
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack, ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 from urllib.parse import quote
 
@@ -36,6 +37,7 @@ from dgs.datadir import DataDir
 from dgs.gate import Application, Gate
 from dgs.telemetry import logs
 from dgs.troubles import Disk, Troubles, read_troubles
+from dgs.turns import Turn, TurnProtocol
 
 if TYPE_CHECKING:
     from dgs.sampler.checkpoints import SamplerCheckpoints
@@ -247,12 +249,13 @@ def server_config(application: Application) -> uvicorn.Config:
     return uvicorn.Config(
         application,
         loop="none",
-        http="httptools",
+        http=partial(TurnProtocol, turn=Turn()),  # type: ignore[arg-type]  # it only calls the class
         ws="none",
         lifespan="off",
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # who asks makes no difference
         timeout_graceful_shutdown=DRAIN_S,
     )
 

@@ -34,6 +34,9 @@ from dgs.telemetry import logs
 from dgs.telemetry.metrics import RequestTimer
 from dgs.telemetry.telemetry import Telemetry
 
+FAILED = 500
+"""What the server answers in the place of an application that fails."""
+
 _log = logs.get(__name__)
 
 
@@ -63,12 +66,18 @@ def make_app(
     return _fork(SamplesEndpoint(plane, body_bytes_max=settings.body_bytes_max), framework, telemetry.metrics.requests)
 
 
-def _fork(samples: Application, framework: Application, timer: RequestTimer) -> Application:
+def _fork(samples: SamplesEndpoint, framework: Application, timer: RequestTimer) -> Application:
     async def application(scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await framework(scope, receive, send)
             return
-        status = 500  # what the server answers in the place of an application that fails
+        status, path, began = FAILED, scope["path"], timer.clock()
+        if path in PATHS:
+            try:
+                status = await samples.answer(scope, receive, send)
+            finally:
+                timer.observe(path, status, timer.clock() - began)
+            return
 
         def watched(message: Message) -> Awaitable[None]:
             nonlocal status
@@ -76,11 +85,10 @@ def _fork(samples: Application, framework: Application, timer: RequestTimer) -> 
                 status = message["status"]
             return send(message)
 
-        path, began = scope["path"], timer.clock()
         try:
-            await (samples if path in PATHS else framework)(scope, receive, watched)
+            await framework(scope, receive, watched)
         finally:
-            timer.observe(path if path in PATHS else _route(scope), status, timer.clock() - began)
+            timer.observe(_route(scope), status, timer.clock() - began)
 
     return application
 

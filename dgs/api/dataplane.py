@@ -134,7 +134,9 @@ class DataPlane:
             NotReadyError: the serving partition knows nothing yet since its start, or has not met the query.
             DeadlineError: the positions are not reflected in time.
         """
-        chosen, deadline = await self._admit(1, wanted)
+        chosen, deadline = self._admit(1, wanted)
+        if wanted.after:
+            await self._check_positions(wanted.after)
         return await self._sample(vid, chosen, wanted, deadline)
 
     async def samples(self, vids: Sequence[int], wanted: Wanted) -> bytes:
@@ -146,7 +148,9 @@ class DataPlane:
             TooLargeError: more than `seeds_max` seeds.
             NotFoundError, InputError, ConflictError, NotReadyError, DeadlineError: as `sample`.
         """
-        chosen, deadline = await self._admit(len(vids), wanted)
+        chosen, deadline = self._admit(len(vids), wanted)
+        if wanted.after:
+            await self._check_positions(wanted.after)
         answers = []
         for i, vid in enumerate(vids):
             if i and i % SLICE_SEEDS == 0:
@@ -160,23 +164,22 @@ class DataPlane:
         Raises:
             TooLargeError, NotFoundError, InputError, ConflictError, NotReadyError, DeadlineError: as `samples`.
         """
-        chosen, deadline = await self._admit(len(vids), wanted)
+        chosen, deadline = self._admit(len(vids), wanted)
+        if wanted.after:
+            await self._check_positions(wanted.after)
         begin = self._begin(chosen)
         seeds: Int64s = np.array(vids, np.int64)
-        if len(vids) == 1:
-            index = partition_of(vids[0], len(self._partitions))
-            behind = not self._partitions[index].caught_up
-            body = await self._graph(index, seeds, _FIRST, chosen, wanted, deadline, begin)
-            return [body, CATCHING_UP] if behind else [body]
-        owners = partitions_of(seeds, len(self._partitions))
-        parts: list[Body] = [begin]
-        behind = not all(self._partitions[index].caught_up for index in set(owners.tolist()))
-        for index in np.unique(owners).tolist():
-            own = np.flatnonzero(owners == index).astype(np.int32)
-            for start in range(0, len(own), GRAPH_SEEDS):
+        alone = len(vids) == 1  # most requests, and numpy would take as long as their answer
+        shares = [(int(partition_of(vids[0], len(self._partitions))), _FIRST)] if alone else self._shares(seeds)
+        behind = [index for index, _ in shares if not self._partitions[index].caught_up]
+        if len(shares) == 1 and not wanted.after:  # nothing to wait for
+            index, asked = shares[0]
+            parts = [self._graph_now(index, seeds, asked, chosen, wanted, begin)[0]]
+        else:
+            parts = [begin]
+            for index, asked in shares:
                 if len(parts) > 1:
                     await self._give_way(deadline)
-                asked = own[start : start + GRAPH_SEEDS]
                 parts.append(await self._graph(index, seeds[asked], asked, chosen, wanted, deadline))
         if behind:
             parts.append(CATCHING_UP)
@@ -184,14 +187,11 @@ class DataPlane:
 
     # What is asked --------------------------------------------------------------------------------------------------------------
 
-    async def _admit(self, seeds: int, wanted: Wanted) -> tuple[InstalledQuery, float | None]:
-        """Check a request for so many seeds; return its query, and when it has to be answered."""
+    def _admit(self, seeds: int, wanted: Wanted) -> tuple[InstalledQuery, float | None]:
+        """Check a request for so many seeds, but for its positions; return its query, and when it has to be answered."""
         if seeds > self._seeds_max:
             raise TooLargeError(f"{seeds} vids are more than the {self._seeds_max} of one request (setting seeds_max)")
-        chosen, deadline = self._choose(wanted), self._deadline(wanted)
-        if wanted.after:
-            await self._check_positions(wanted.after)
-        return chosen, deadline
+        return self._choose(wanted), self._deadline(wanted)
 
     def _choose(self, wanted: Wanted) -> InstalledQuery:
         operators = self._directory.operators
@@ -226,6 +226,15 @@ class DataPlane:
             self._begins[query.id] = kept = (query, ready, begin)
         return kept[2]
 
+    def _shares(self, seeds: Int64s) -> list[tuple[int, Int32s]]:
+        """Return the graphs that answer for seeds: partitions, and places in the request, at most `GRAPH_SEEDS` in one."""
+        places: Int32s = np.arange(len(seeds), dtype=np.int32)
+        shares = [(0, places)]
+        if len(self._partitions) > 1:
+            owners = partitions_of(seeds, len(self._partitions))
+            shares = [(index, places[owners == index]) for index in sorted(set(owners.tolist()))]
+        return [(index, own[at : at + GRAPH_SEEDS]) for index, own in shares for at in range(0, len(own), GRAPH_SEEDS)]
+
     # Answers from one partition -------------------------------------------------------------------------------------------------
 
     async def _sample(self, vid: int, chosen: InstalledQuery, wanted: Wanted, deadline: float | None) -> bytes:
@@ -250,15 +259,21 @@ class DataPlane:
         chosen: InstalledQuery,
         wanted: Wanted,
         deadline: float | None,
-        begin: bytes = b"",
     ) -> Body:
         while True:
-            partition, query = self._ready(index, chosen)
+            partition, _ = self._ready(index, chosen)
             if reached := _reflects(partition, wanted.after):
-                body, pending = partition.graph(query, seeds, asked, fanouts=wanted.fanouts, scores=wanted.scores, before=begin)
+                body, pending = self._graph_now(index, seeds, asked, chosen, wanted)
                 if not wanted.after or not pending:
                     return body
             await self._next_move(partition, deadline, pause_s=PENDING_PAUSE_S if reached else 0)
+
+    def _graph_now(
+        self, index: int, seeds: Int64s, asked: Int32s, chosen: InstalledQuery, wanted: Wanted, begin: bytes = b""
+    ) -> tuple[Body, int]:
+        """Return the graph as it is now, and how many of its rows are pending."""
+        partition, query = self._ready(index, chosen)
+        return partition.graph(query, seeds, asked, fanouts=wanted.fanouts, scores=wanted.scores, before=begin)
 
     def _ready(self, index: int, chosen: InstalledQuery) -> tuple[ServingPartition, InstalledQuery]:
         partition = self._partitions[index]

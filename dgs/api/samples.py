@@ -4,10 +4,10 @@ It translates between HTTP and the data plane: parameters and bodies in; JSON, p
 nothing else.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from dgs.api.body import read_body
-from dgs.api.dataplane import Body, DataPlane
+from dgs.api.dataplane import DataPlane
 from dgs.api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
 from dgs.api.request import read_get, read_infer, read_post
 from dgs.codec.messages import MEDIA_TYPE as PROTOBUF
@@ -18,20 +18,21 @@ from dgs.telemetry import logs
 PATHS = ("/samples", "/infer")
 _JSON = "application/json"
 _VARY = (b"vary", b"accept")
-_JSON_HEADER, _PROTOBUF_HEADER = (b"content-type", _JSON.encode()), (b"content-type", PROTOBUF.encode())
+_PROTOBUF = PROTOBUF.encode()
+_JSON_HEADER, _PROTOBUF_HEADER = (b"content-type", _JSON.encode()), (b"content-type", _PROTOBUF)
 
 _log = logs.get(__name__)
 
 
 class SamplesEndpoint:
-    """An ASGI application that takes HTTP requests to `PATHS`."""
+    """Answers HTTP requests to `PATHS`."""
 
     def __init__(self, plane: DataPlane, *, body_bytes_max: int) -> None:
         self._plane = plane
         self._body_bytes_max = body_bytes_max
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request."""
+    async def answer(self, scope: Scope, receive: Receive, send: Send) -> int:
+        """Answer one request; return the status."""
         method, path = scope["method"], scope["path"]
         binary = path == "/infer" or accepts_protobuf(scope["headers"])
         try:
@@ -46,23 +47,32 @@ class SamplesEndpoint:
             else:
                 taken = "GET and POST" if path == "/samples" else "GET"
                 allowed = {"allow": taken.replace(" and ", ", ")}
-                await _send_problem(send, problem_of_status(405, f"{path} takes {taken}, not {method}", allowed))
-                return
+                return await _send_problem(send, problem_of_status(405, f"{path} takes {taken}, not {method}", allowed))
         except Exception as e:  # the last frame: everything becomes an answer
             if not isinstance(e, DgsError) or e.http_status == 500:
                 _log.error("request failed", exc_info=e, method=method, path=path)
-            await _send_problem(send, problem_of(e))
-            return
-        await _send(send, _PROTOBUF_HEADER if binary else _JSON_HEADER, parts)
+            return await _send_problem(send, problem_of(e))
+        length = (b"content-length", b"%d" % sum(map(len, parts)))
+        await send(
+            {
+                "type": "http.response.start",
+                "status": 200,
+                "headers": [_PROTOBUF_HEADER if binary else _JSON_HEADER, length, _VARY],
+            }
+        )
+        for part in parts[:-1]:
+            await send({"type": "http.response.body", "body": part, "more_body": True})
+        await send({"type": "http.response.body", "body": parts[-1]})
+        return 200
 
 
 def accepts_protobuf(headers: Iterable[tuple[bytes, bytes]]) -> bool:
     """Whether a request would rather have protobuf than JSON. What names neither gets JSON."""
     for name, value in headers:
         if name == b"accept":
-            if value == PROTOBUF.encode():
+            if value == _PROTOBUF:
                 return True
-            if PROTOBUF.encode() not in value.lower():
+            if _PROTOBUF not in value.lower():
                 continue
             weights = dict(_weighed(part) for part in value.decode("latin-1").lower().split(","))
             other = weights.get(_JSON, weights.get("application/*", weights.get("*/*", 0.0)))
@@ -79,17 +89,10 @@ def _weighed(part: str) -> tuple[str, float]:
         return media_type, 0.0
 
 
-async def _send(send: Send, content_type: tuple[bytes, bytes], parts: Sequence[Body]) -> None:
-    headers = [content_type, (b"content-length", b"%d" % sum(map(len, parts))), _VARY]
-    await send({"type": "http.response.start", "status": 200, "headers": headers})
-    for part in parts[:-1]:
-        await send({"type": "http.response.body", "body": part, "more_body": True})
-    await send({"type": "http.response.body", "body": parts[-1]})
-
-
-async def _send_problem(send: Send, problem: Problem) -> None:
+async def _send_problem(send: Send, problem: Problem) -> int:
     body = problem.body()
     headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
     raw = [(name.encode(), value.encode()) for name, value in headers.items()]
     await send({"type": "http.response.start", "status": problem.status, "headers": raw})
     await send({"type": "http.response.body", "body": body})
+    return problem.status

@@ -132,7 +132,10 @@ class Coordinator:
 
     def is_active(self, query_id: int) -> bool:
         """Whether a query stands in all record partitions."""
-        return any(q.id == query_id and q.number <= self._state.written for q in self._state.queries)
+        for query in self._state.queries:  # a loop, as every request asks
+            if query.id == query_id:
+                return query.number <= self._state.written
+        return False
 
     async def install(self, document: str | bytes, name: str | None = None) -> InstalledQuery:
         """Install a query from the JSON text of an install-query document; the same query again changes nothing.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import pytest
 import uvicorn
 
+from dgs.app import server_config
 from dgs.core.operators import InstalledQuery
 from dgs.gate import Application
 
@@ -42,7 +43,7 @@ class Connection:
 async def connection(app: Application, installed: InstalledQuery) -> AsyncIterator[Connection]:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, access_log=False))
+        server = uvicorn.Server(server_config(app))
         serving = asyncio.create_task(server.serve([listening]))
         while not server.started:  # noqa: ASYNC110  # uvicorn tells no other way
             await asyncio.sleep(0.005)

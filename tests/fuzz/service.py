@@ -12,6 +12,7 @@ from pathlib import Path
 import uvicorn
 
 from dgs.api import make_app
+from dgs.app import server_config
 from dgs.bus.base import RECORDS
 from dgs.codec.entries import encode_records
 from dgs.config import Settings
@@ -69,7 +70,7 @@ async def _serve(folder: Path, url: list[str], ready: threading.Event, stop: thr
             await deployment.bus.append(RECORDS, PartitionIndex(p), [entry])
         with socket.socket() as listening:
             listening.bind(("127.0.0.1", 0))
-            server = uvicorn.Server(uvicorn.Config(app, http="httptools", lifespan="off", log_config=None, access_log=False))
+            server = uvicorn.Server(server_config(app))
             task = asyncio.create_task(server.serve([listening]))
             url.append(f"http://127.0.0.1:{listening.getsockname()[1]}")
             while not all(w.caught_up for w in deployment.serving) or not server.started:  # noqa: ASYNC110  # it tells no other way
