@@ -11,13 +11,11 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
-from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, Self, cast
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote
 
-import uvicorn
 import uvloop
 
 from dgs.backoff import Backoff
@@ -34,10 +32,9 @@ from dgs.core.deployment import Deployment
 from dgs.core.errors import CodecError, DgsError, StateError
 from dgs.core.types import PartitionIndex
 from dgs.datadir import DataDir
-from dgs.gate import Application, Gate
+from dgs.http.server import Server
 from dgs.telemetry import logs
 from dgs.troubles import Disk, Troubles, read_troubles
-from dgs.turns import Turn, TurnProtocol
 
 if TYPE_CHECKING:
     from dgs.sampler.checkpoints import SamplerCheckpoints
@@ -47,8 +44,6 @@ RETRY_FIRST_S = 0.2
 RETRY_LAST_S = 5.0
 HEALTHY_AFTER_S = 10.0
 """A part that ran for so long begins again with the first pause."""
-DRAIN_S = 5
-"""How long requests under way may take when the process stops."""
 
 _log = logs.get(__name__)
 
@@ -142,7 +137,7 @@ async def _frontend(
     with_samplers: bool,
     on_ready: Callable[[], None],
 ) -> None:
-    async with _Server(listening) as server, AsyncExitStack() as stack:
+    async with Server(listening) as server, AsyncExitStack() as stack:
         # Heavy imports leave the loop, as /livez is to be answered meanwhile.
         await asyncio.to_thread(_import_frontend)
         from dgs.api import make_app
@@ -242,54 +237,6 @@ def _import_frontend() -> None:
     # What is there by now stays: looking through it again and again would hold up requests for nothing.
     gc.collect()
     gc.freeze()
-
-
-def server_config(application: Application) -> uvicorn.Config:
-    """Return the settings of the HTTP server; `perf` serves its floor with the very same."""
-    return uvicorn.Config(
-        application,
-        loop="none",
-        http=partial(TurnProtocol, turn=Turn()),  # type: ignore[arg-type]  # it only calls the class
-        ws="none",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,  # who asks makes no difference
-        timeout_graceful_shutdown=DRAIN_S,
-    )
-
-
-class _Uvicorn(uvicorn.Server):
-    """A server that leaves signals to the process."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Capture none."""
-        yield
-
-
-class _Server:
-    """Serves what is behind `gate` on a socket, from the beginning of a block to its end, or to an earlier `drain`."""
-
-    def __init__(self, listening: socket.socket) -> None:
-        self.gate = Gate()
-        self._listening = listening
-        self._uvicorn = _Uvicorn(server_config(self.gate))
-        self._task: asyncio.Task[None] | None = None
-
-    async def drain(self) -> None:
-        """Take no more requests, and return when those under way are answered."""
-        assert self._task is not None, "drained before it was entered"
-        self._uvicorn.should_exit = True
-        await self._task
-
-    async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._uvicorn.serve([self._listening]))
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.drain()
 
 
 # Samplers ------------------------------------------------------------------------------------------------------------------------

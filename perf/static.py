@@ -16,9 +16,9 @@ from pathlib import Path
 import uvicorn
 import uvloop
 
-from dgs.app import server_config
-from dgs.gate import Application, Receive, Scope, Send
-from dgs.listener import listen
+from dgs.http.gate import Application, Receive, Scope, Send
+from dgs.http.listener import listen
+from dgs.http.server import server_config
 from perf.service import free_port
 
 START_S = 30.0

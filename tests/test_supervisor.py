@@ -93,7 +93,7 @@ def gone(pid: int) -> bool:
 
 def test_it_imports_nothing_heavy() -> None:
     source = (
-        "import sys, dgs.supervisor, dgs.datadir, dgs.listener;"
+        "import sys, dgs.supervisor, dgs.datadir, dgs.http.listener;"
         "print(sorted({'numba', 'numpy', 'fastapi', 'uvicorn', 'rocksdict', 'asyncio', 'click'} & set(sys.modules)))"
     )
     assert subprocess.check_output([sys.executable, "-c", source], text=True) == "[]\n"

@@ -29,7 +29,7 @@ from dgs.config import Settings
 from dgs.coordinator.checkpoints import CheckpointCreator
 from dgs.coordinator.coordinator import Coordinator
 from dgs.core.errors import DgsError, InputError
-from dgs.gate import Application, Message, Receive, Scope, Send
+from dgs.http.gate import Application, Message, Receive, Scope, Send
 from dgs.telemetry import logs
 from dgs.telemetry.metrics import RequestTimer
 from dgs.telemetry.telemetry import Telemetry

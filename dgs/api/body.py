@@ -1,7 +1,7 @@
 """Reading the body of a request, up to a limit: a longer one is refused before it is in memory. Raw ASGI, for all routes."""
 
 from dgs.core.errors import InputError, TooLargeError
-from dgs.gate import Receive, Scope
+from dgs.http.gate import Receive, Scope
 
 DROPPED_BYTES_MAX = 16 << 20
 """A body that is announced as too large, but no larger than this, is read and dropped: a client that is cut off while it sends may

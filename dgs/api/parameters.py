@@ -6,7 +6,7 @@ The framework replaces what is not UTF-8, takes the last of two values and ignor
 from urllib.parse import unquote_to_bytes
 
 from dgs.core.errors import InputError
-from dgs.gate import Scope
+from dgs.http.gate import Scope
 
 
 def given_parameters(query_string: bytes, problems: list[str]) -> dict[str, str]:

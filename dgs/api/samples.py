@@ -12,7 +12,7 @@ from dgs.api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
 from dgs.api.request import read_get, read_infer, read_post
 from dgs.codec.messages import MEDIA_TYPE as PROTOBUF
 from dgs.core.errors import DgsError, InputError
-from dgs.gate import Receive, Scope, Send
+from dgs.http.gate import Receive, Scope, Send
 from dgs.telemetry import logs
 
 PATHS = ("/samples", "/infer")

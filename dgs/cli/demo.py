@@ -20,7 +20,7 @@ from dgs.cli.service import connected, server_argument
 from dgs.cli.up import PROGRAM
 from dgs.config import Settings
 from dgs.core.errors import ConflictError, DeadlineError, DgsError
-from dgs.listener import listen
+from dgs.http.listener import listen
 
 NAME, BARRIER, SEED = "u2i", "u2i_finished", 42
 LOADER = (sys.executable, "-P", "-c", "from dgs_loader.cli import main; main()")

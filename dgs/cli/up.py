@@ -26,7 +26,7 @@ from dgs.core.deployment import Deployment
 from dgs.core.errors import DgsError, InputError
 from dgs.core.schema import Schema
 from dgs.datadir import DataDir, Defaults, Wanted
-from dgs.listener import listen, url_of
+from dgs.http.listener import listen, url_of
 from dgs.supervisor import Command, Supervisor, die_with_parent
 from dgs.telemetry import logs
 

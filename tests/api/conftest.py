@@ -25,7 +25,7 @@ from dgs.core.operators import InstalledQuery, OperatorSet
 from dgs.core.schema import Schema
 from dgs.core.strings import StringTable
 from dgs.core.types import Int32s, Int64s
-from dgs.gate import Application
+from dgs.http.gate import Application
 from dgs.telemetry.figures import ServingFigures
 from dgs.telemetry.telemetry import Telemetry
 from dgs.wire.samples_pb2 import Graph, Samples

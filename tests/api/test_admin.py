@@ -7,7 +7,7 @@ import pytest
 
 from dgs.bus.memory import MemoryBus
 from dgs.coordinator.coordinator import Coordinator
-from dgs.gate import Gate
+from dgs.http.gate import Gate
 from tests.api.conftest import SCHEMA_TEXT, Document, P
 
 Client = httpx.AsyncClient

@@ -14,7 +14,7 @@ from dgs.config import Settings
 from dgs.coordinator.coordinator import Coordinator
 from dgs.core.operators import InstalledQuery
 from dgs.core.partition import mix
-from dgs.gate import Application
+from dgs.http.gate import Application
 from dgs.telemetry.telemetry import Telemetry
 from tests.api.conftest import SCHEMA_TEXT, Document, FakePartition, P, ProblemCheck, S
 

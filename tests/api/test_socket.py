@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import pytest
 import uvicorn
 
-from dgs.app import server_config
 from dgs.core.operators import InstalledQuery
-from dgs.gate import Application
+from dgs.http.gate import Application
+from dgs.http.server import server_config
 
 ANSWER_S = 10
 

@@ -27,7 +27,7 @@ def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
 
 
 def test_the_parent_process_of_up_stays_light() -> None:
-    source = "import dgs.cli.up, dgs.cli.processes, dgs.supervisor, dgs.listener, dgs.datadir"
+    source = "import dgs.cli.up, dgs.cli.processes, dgs.supervisor, dgs.http.listener, dgs.datadir"
     assert not HEAVY & modules_after(source)
 
 

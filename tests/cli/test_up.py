@@ -14,7 +14,7 @@ from dgs.cli.up import _commands
 from dgs.config import Settings, load
 from dgs.core.schema import Schema
 from dgs.datadir import DataDir, Defaults, Wanted
-from dgs.listener import listen
+from dgs.http.listener import listen
 
 from .conftest import Dgs
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import uvicorn
 
 from dgs.api import make_app
-from dgs.app import server_config
 from dgs.bus.base import RECORDS
 from dgs.codec.entries import encode_records
 from dgs.config import Settings
 from dgs.core.types import PartitionIndex
+from dgs.http.server import server_config
 from dgs.telemetry.telemetry import Telemetry
 from tests.fuzz.logs import PLAN
 from tests.machines import graph

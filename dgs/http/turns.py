@@ -3,7 +3,7 @@
 A loop that is busy reads many requests at a time and answers them one after the other. Each answer that is sent on its own, head
 and body apart, wakes up a client that sleeps, and that costs the server as much as a small answer. So what is written is held while
 requests that have been read wait for their turn, and goes out behind the last of them, before anybody else's turn. Used by
-`dgs.app.server_config`.
+`dgs.http.server`.
 """
 
 import asyncio

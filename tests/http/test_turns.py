@@ -9,9 +9,9 @@ import pytest
 import uvicorn
 import uvloop
 
-from dgs.app import server_config
-from dgs.gate import Receive, Scope, Send
-from dgs.turns import HELD_BYTES_MOST, HeldTransport, Turn
+from dgs.http.gate import Receive, Scope, Send
+from dgs.http.server import server_config
+from dgs.http.turns import HELD_BYTES_MOST, HeldTransport, Turn
 
 ANSWER_S = 10
 

@@ -2,7 +2,7 @@
 
 import json
 
-from dgs.gate import Gate, Message, Receive, Scope, Send
+from dgs.http.gate import Gate, Message, Receive, Scope, Send
 
 
 async def ask(gate: Gate, path: str) -> tuple[int, dict[bytes, bytes], bytes]:

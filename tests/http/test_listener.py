@@ -7,7 +7,7 @@ import time
 import pytest
 
 from dgs.core.errors import ConflictError, InputError
-from dgs.listener import listen, url_of
+from dgs.http.listener import listen, url_of
 
 
 def test_a_free_port_is_taken_and_named() -> None:
