@@ -11,7 +11,7 @@ import json
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import AsyncExitStack, ExitStack
 from typing import TYPE_CHECKING, Any, Literal, cast
 from urllib.parse import quote
@@ -33,6 +33,7 @@ from dgs.core.errors import CodecError, DgsError, StateError
 from dgs.core.types import PartitionIndex
 from dgs.datadir import DataDir
 from dgs.http.server import Server
+from dgs.insist import insist
 from dgs.telemetry import logs
 from dgs.troubles import Disk, Troubles, read_troubles
 
@@ -142,8 +143,8 @@ async def _frontend(
         await asyncio.to_thread(_import_frontend)
         from dgs.api import make_app
         from dgs.coordinator.coordinator import Coordinator
+        from dgs.coordinator.rounds import Rounds
         from dgs.coordinator.state_file import StateFile
-        from dgs.serving.rounds import Rounds
         from dgs.serving.snapshots import Snapshots
         from dgs.serving.worker import ServingWorker
         from dgs.store.snapshots import SnapshotFolder
@@ -164,7 +165,7 @@ async def _frontend(
         )
         await coordinator.start()
         stack.push_async_callback(coordinator.close)
-        rounds = Rounds(lambda *done: _insist("report a barrier's round", coordinator.report, *done))
+        rounds = Rounds(coordinator.report)
         checkpointing = Checkpointing(settings, directory, deployment, local_path(url))
         telemetry = Telemetry.of(bus, directory.reports, directory.dead_letters, clock=time.perf_counter, wall_clock=time.time)
         truncation = await checkpointing.truncation(bus, telemetry.reports)
@@ -188,7 +189,7 @@ async def _frontend(
                 bus,
                 clock=time.monotonic,
                 slice_s=settings.apply_slice_ms / 1000,
-                on_round=rounds.done,
+                on_round=lambda partition, done: rounds.done(partition, done.barrier, done.round),
                 rounds_reported=rounds.all_reported,
                 on_reflected=telemetry.freshness.reflected,
                 dead_letters=DeadEntryFile(directory.dead_letters / f"serving-{s}.jsonl", now=time.time, troubles=troubles),
@@ -209,7 +210,7 @@ async def _frontend(
                 storage = _storage(directory, deployment, settings, troubles)
                 server.gate.open(make_app(coordinator, serving, settings, storage, telemetry=telemetry, checkpoints=creator))
                 for name, document in queries:
-                    await _insist("install a query", coordinator.install, json.dumps(document), name)
+                    await insist("install a query", coordinator.install, json.dumps(document), name)
                 coordinator.accept_loaders.set()
                 on_ready()
                 _log.info("ready", partitions=deployment.partitions, serving_partitions=deployment.serving_partitions)
@@ -330,20 +331,3 @@ async def _opened_bus(url: str, settings: Settings, stack: AsyncExitStack) -> Bu
     bus = open_bus(url, fsync=cast(Literal["never", "batch"], settings.fsync))
     stack.push_async_callback(bus.close)
     return bus
-
-
-async def _insist(what: str, call: Callable[..., Awaitable[object]], *arguments: Any) -> None:
-    """Do something again and again while it fails with an error that says that it may succeed later."""
-    backoff = Backoff(RETRY_FIRST_S, RETRY_LAST_S)
-    told = ""
-    while True:
-        try:
-            await call(*arguments)
-            return
-        except DgsError as e:
-            if not e.retriable:
-                raise
-            if str(e) != told:
-                _log.warning("trying again until it succeeds", what=what, cause=e)
-            told = str(e)
-        await asyncio.sleep(backoff.next())

@@ -18,6 +18,7 @@ from dgs.core.errors import CodecError, ConflictError, NotReadyError, StateError
 from dgs.core.schema import Schema
 from dgs.core.types import PartitionIndex
 from dgs.datadir import DataDir
+from dgs.insist import insist
 
 SETTINGS = load({"data_dir": "unused"}, {})
 SCHEMA: dict[str, list[object]] = {"attr_defs": [], "vertex_defs": [], "edge_defs": [], "edge_relation_defs": []}
@@ -60,7 +61,7 @@ def test_of_several_errors_the_one_on_purpose_is_told() -> None:
 
 
 async def test_what_may_succeed_later_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(app, "RETRY_FIRST_S", 0.001)
+    monkeypatch.setattr("dgs.insist.RETRY_FIRST_S", 0.001)
     outcomes: list[Exception | None] = [NotReadyError("wait"), NotReadyError("wait"), None, ConflictError("no")]
     calls: list[tuple[int, str]] = []
 
@@ -69,10 +70,10 @@ async def test_what_may_succeed_later_is_tried_again(monkeypatch: pytest.MonkeyP
         if (error := outcomes[len(calls) - 1]) is not None:
             raise error
 
-    await app._insist("do it", call, 1, "a")
+    await insist("do it", call, 1, "a")
     assert calls == [(1, "a")] * 3
     with pytest.raises(ConflictError):
-        await app._insist("do it", call, 2, "b")
+        await insist("do it", call, 2, "b")
 
 
 class Scripted:

@@ -3,8 +3,8 @@
 import random
 
 from dgs.core.kernels import jit
+from dgs.testing.graph import Edge, Vertex
 from dgs.warming import warm_kernels
-from tests.machines.graph import Edge, Vertex
 from tests.machines.world import SEEDS, World
 
 PARAMS = {"vtype": 0, "etype": 0, "strategy": "edge_weight", "fanout": 2}

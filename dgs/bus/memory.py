@@ -17,8 +17,8 @@ _OVERHEAD = 8
 """What an entry takes besides its bytes. Empty entries need it, too: two entries never share a position."""
 
 
-class _Log:
-    """One partition: entries with their positions, and where the next one will stand."""
+class MemoryLog:
+    """One partition: entries with their positions, and where the next one will stand. Errors as those of `Bus`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -29,6 +29,7 @@ class _Log:
         self.grown = Wakeup()
 
     def append(self, entries: Sequence[bytes]) -> Position:
+        """Append entries; return where the log ends now."""
         for data in entries:
             following = Position(self.end + _OVERHEAD + len(data))
             self.entries.append(Entry(self.end, following, bytes(data)))
@@ -37,6 +38,7 @@ class _Log:
         return self.end
 
     def check(self, position: Position) -> None:
+        """Refuse a position beyond the end."""
         if position > self.end:
             raise PositionError(
                 f"{self.name}: position {position} is beyond the end of the log ({self.end}): whoever kept this position"
@@ -44,6 +46,7 @@ class _Log:
             )
 
     def read(self, position: Position, max_bytes: int) -> list[Entry]:
+        """Return what there is now."""
         self.check(position)
         if position < self.first:
             raise PositionError(f"{self.name}: position {position} is before the first kept entry ({self.first})")
@@ -58,6 +61,7 @@ class _Log:
         return self.entries[start:stop]
 
     def truncate(self, position: Position) -> None:
+        """Forget exactly the entries before a position."""
         self.check(position)
         kept = bisect_left(self.positions, position)
         del self.entries[:kept], self.positions[:kept]
@@ -69,7 +73,7 @@ class MemoryBus:
 
     def __init__(self) -> None:
         self._owners: dict[str, str] = {}
-        self._topics: dict[str, list[_Log]] = {}
+        self._topics: dict[str, list[MemoryLog]] = {}
         self._closed = False
 
     async def ensure(self, topic: str, partitions: int, log_id: str = "") -> None:
@@ -77,7 +81,7 @@ class MemoryBus:
         self._check_open()
         if partitions < 1:
             raise InputError(f"topic {topic} needs at least one partition, not {partitions}")
-        logs = self._topics.setdefault(topic, [_Log(f"{topic}/{index}") for index in range(partitions)])
+        logs = self._topics.setdefault(topic, [MemoryLog(f"{topic}/{index}") for index in range(partitions)])
         owner = self._owners.setdefault(topic, log_id)
         if owner != log_id and owner and log_id:
             raise StateError(f"topic {topic} belongs to another deployment ({owner}, not {log_id})")
@@ -133,14 +137,14 @@ class MemoryBus:
         if self._closed:
             raise StateError("this bus was closed")
 
-    def _logs(self, topic: str) -> list[_Log]:
+    def _logs(self, topic: str) -> list[MemoryLog]:
         self._check_open()
         logs = self._topics.get(topic)
         if logs is None:
             raise NotFoundError(f"no topic {topic}: `ensure` makes it")
         return logs
 
-    def _log(self, topic: str, partition: PartitionIndex) -> _Log:
+    def _log(self, topic: str, partition: PartitionIndex) -> MemoryLog:
         logs = self._logs(topic)
         if not 0 <= partition < len(logs):
             raise NotFoundError(f"topic {topic} has partitions 0 to {len(logs) - 1}, no {partition}")

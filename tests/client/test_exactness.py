@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from dgs.codec.answers import AnswerHeader, answer_json
 from dgs.codec.messages import samples_begin
 from dgs.serving.lookup import Lookup
-from tests.machines.graph import Raw
+from dgs.testing.graph import Raw
 from tests.machines.plans import histories, plans
 from tests.machines.world import World
 

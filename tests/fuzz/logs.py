@@ -12,7 +12,7 @@ from dgs.sampler.machine import SamplerMachine
 from dgs.serving.image import StateImage
 from dgs.serving.machine import ServingMachine
 from dgs.store.memory import MemoryStore
-from tests.machines.graph import Edge, Vertex
+from dgs.testing.graph import Edge, Vertex
 from tests.machines.world import World
 
 P, S, IDLE_ITEMS = 2, 2, 5

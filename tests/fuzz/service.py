@@ -18,9 +18,9 @@ from dgs.config import Settings
 from dgs.core.types import PartitionIndex
 from dgs.http.server import server_config
 from dgs.telemetry.telemetry import Telemetry
+from dgs.testing import graph
+from dgs.testing.graph import SCHEMA, Edge, Raw, Vertex
 from tests.fuzz.logs import PLAN
-from tests.machines import graph
-from tests.machines.graph import SCHEMA, Edge, Raw, Vertex
 from tests.workers.deployment import P, running
 
 START_S_MAX = 60

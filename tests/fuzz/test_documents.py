@@ -22,11 +22,11 @@ from dgs.sampler.machine import SamplerMachine
 from dgs.serving.lookup import Lookup
 from dgs.serving.machine import ServingMachine
 from dgs.store.memory import MemoryStore
+from dgs.testing.graph import SCHEMA, SCHEMA_DOCUMENT
 from dgs.wire.samples_pb2 import Samples
 from tests.fuzz.fuzzing import Fuzzer
 from tests.fuzz.logs import PLAN
 from tests.fuzz.mutations import damaged, damaged_documents, values
-from tests.machines.graph import SCHEMA, SCHEMA_DOCUMENT
 
 U2I = Path(__file__).parents[2] / "schemas" / "u2i"
 SCHEMAS: list[dict[str, Any]] = [SCHEMA_DOCUMENT, json.loads((U2I / "schema.json").read_text())]
@@ -37,7 +37,7 @@ EMPTY_GRAPH = Position(1)
 
 @cache
 def plans() -> list[dict[str, Any]]:
-    """Valid documents over `tests.machines.graph.SCHEMA`."""
+    """Valid documents over `dgs.testing.graph.SCHEMA`."""
     other = json.loads(json.dumps(PLAN))
     for node in other["query_plan"]["plan_nodes"]:
         node["kind"] = ["SOURCE", "VERTEX_SAMPLER", "EDGE_SAMPLER"].index(node["kind"])

@@ -24,10 +24,10 @@ from dgs.core.types import PartitionIndex, Position
 from dgs.serving.image import StateImage
 from dgs.serving.restore import restore
 from dgs.store.snapshots import SnapshotFolder
+from dgs.testing.graph import SCHEMA
 from tests.fuzz.fuzzing import Fuzzer
 from tests.fuzz.logs import logs, sampler_before, serving_before, serving_state
 from tests.fuzz.mutations import damaged, damaged_documents
-from tests.machines.graph import SCHEMA
 
 # The log --------------------------------------------------------------------------------------------------------------------------
 

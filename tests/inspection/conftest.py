@@ -27,8 +27,8 @@ from dgs.serving.snapshots import Snapshots
 from dgs.serving.worker import ServingWorker
 from dgs.store.rocks import RocksStore
 from dgs.store.snapshots import SnapshotFolder
-from tests.machines import graph
-from tests.machines.graph import Edge, Raw, Vertex
+from dgs.testing import graph
+from dgs.testing.graph import Edge, Raw, Vertex
 
 P, S = 2, 2
 PARAMS: list[tuple[str, dict[str, Any]]] = [

@@ -10,9 +10,9 @@ from dgs.bus.base import RECORDS, SAMPLES, Entry
 from dgs.core.errors import CodecError, InputError, NotFoundError, StateError
 from dgs.inspection.entry import UNREADABLE, EntryReader, EntryView
 from dgs.inspection.log import LogView, list_logs
+from dgs.testing import graph
+from dgs.testing.graph import Edge
 from tests.inspection.conftest import GARBAGE, RAWS, P, World
-from tests.machines import graph
-from tests.machines.graph import Edge
 
 
 def entries(world: World, topic: str, partition: int) -> list[EntryView]:

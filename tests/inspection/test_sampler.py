@@ -9,9 +9,9 @@ import pytest
 
 from dgs.core.errors import StateError
 from dgs.inspection.partition import describe_sampler_partition
+from dgs.testing import graph
+from dgs.testing.graph import Edge, Vertex
 from tests.inspection.conftest import RAWS, P, S, World
-from tests.machines import graph
-from tests.machines.graph import Edge, Vertex
 
 
 def test_it_counts_what_was_loaded(world: World) -> None:

@@ -4,8 +4,8 @@ import json
 
 from dgs.core.partition import partition_of
 from dgs.inspection.vertex import describe_vertex
+from dgs.testing import graph
 from tests.inspection.conftest import P, S, World
-from tests.machines import graph
 
 A, B = graph.SCHEMA.vertex_names["a"], graph.SCHEMA.vertex_names["b"]
 

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.machines.graph import Edge, Raw
+from dgs.testing.graph import Edge, Raw
 from tests.machines.plans import histories, plans
 from tests.machines.world import SEEDS, World
 

@@ -7,7 +7,7 @@ while a later one goes out. What is written goes through the codec. At the end e
 """
 
 import random
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -27,7 +27,6 @@ from dgs.codec.entries import (
 from dgs.core.blocks import Blocks
 from dgs.core.control import BARRIER, DIMENSION, INSTALL, ControlItem
 from dgs.core.deployment import Deployment
-from dgs.core.kernels.replica import NONE, PENDING
 from dgs.core.layout import Layouts
 from dgs.core.operators import OperatorSet
 from dgs.core.partition import partition_of
@@ -38,12 +37,13 @@ from dgs.serving.lookup import Lookup
 from dgs.serving.machine import ServingMachine
 from dgs.store.base import Batch
 from dgs.store.memory import MemoryStore
+from dgs.testing import graph
+from dgs.testing.agreement import check_needs
+from dgs.testing.graph import Raw
+from dgs.testing.message import expected_of
 from dgs.testing.oracle import Expected, Oracle
 from dgs.testing.plain import plain
 from dgs.wire.samples_pb2 import Samples
-from tests.machines import graph
-from tests.machines.graph import Raw
-from tests.machines.message import expected_of
 from tests.machines.snapshots import Snapshots
 
 SEEDS = range(-3, 5)
@@ -329,32 +329,9 @@ class World:
 
     def check_quiet(self) -> None:
         """Needs equal a recount, subscriptions on both sides agree, nothing waits."""
-        for s, serving in enumerate(self.servings):
-            state = serving.machine.state
-            assert state.rows_pending == 0
-            recount: Counter[tuple[int, int]] = Counter()
-            for rows in state.rows.values():
-                if rows.table is None:
-                    continue
-                for row in rows.table.row_of[rows.table.row_of > 0]:
-                    base = row * rows.table.fanout
-                    for slot in rows.table.slots[base : base + rows.table.counts[row]]:
-                        for child in rows.operator.children:
-                            if state.rows[child].operator.vtype == slot["dst_type"]:
-                                recount[child, int(slot["place"])] += 1
-            for number, rows in state.rows.items():
-                ids = state.vertices[rows.operator.vtype].ids
-                fed = state.fed(rows.operator, ids[: len(rows.needs)])
-                for v in range(1, min(len(rows.needs), state.vertices[rows.operator.vtype].used)):
-                    if fed[v]:
-                        continue
-                    assert rows.needs[v] == recount[number, v]
-                    assert rows.states[v] != PENDING
-                    assert (rows.needs[v] == 0) or rows.states[v] != NONE
-                    owner = self.samplers[partition_of(int(ids[v]), len(self.samplers))].machine.state
-                    index = owner.vertices[rows.operator.vtype].find(ids[v : v + 1])[0]
-                    mask = owner.rows[number].subscribers.reserve(int(index) + 1)[index, s >> 6]
-                    assert bool(int(mask) >> (s & 63) & 1) == (rows.states[v] != NONE)
+        for serving in self.servings:
+            assert serving.machine.state.rows_pending == 0
+            check_needs(serving.machine.state, [sampler.machine.state for sampler in self.samplers])
 
     def _check_reflected(self, s: int, p: int, position: int) -> None:
         """At this moment, rows that are fed show every record of partition p before the position."""

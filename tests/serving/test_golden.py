@@ -15,7 +15,7 @@ import pytest
 from dgs.codec.answers import AnswerHeader, answer_json
 from dgs.codec.messages import samples_begin
 from dgs.serving.lookup import Lookup
-from tests.machines.graph import Edge, Vertex
+from dgs.testing.graph import Edge, Vertex
 from tests.machines.world import World
 from tests.serving.test_lookup import plan
 

@@ -17,10 +17,10 @@ from dgs.core.operators import InstalledQuery
 from dgs.core.types import Int32s, Int64s
 from dgs.serving.lookup import PROGRAMS_MOST, Lookup
 from dgs.serving.room import OUT_BYTES
+from dgs.testing.graph import SCHEMA, Edge, Vertex
+from dgs.testing.message import expected_of
 from dgs.testing.plain import plain
 from dgs.wire.samples_pb2 import Graph, Samples
-from tests.machines.graph import SCHEMA, Edge, Vertex
-from tests.machines.message import expected_of
 from tests.machines.world import World
 
 FANOUTS = (4, 3)

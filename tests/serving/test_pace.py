@@ -16,7 +16,7 @@ from dgs.core.blocks import BLOCK, SLOT, WHOLE, Blocks
 from dgs.core.types import PartitionIndex
 from dgs.serving.pace import PIECE_BYTES_LEAST, PIECE_BYTES_MOST, Pace
 from dgs.serving.worker import ServingWorker
-from tests.machines.graph import Edge
+from dgs.testing.graph import Edge
 from tests.machines.world import World
 
 S0 = PartitionIndex(0)

@@ -21,7 +21,7 @@ from dgs.serving.machine import ServingMachine
 from dgs.serving.restore import restore
 from dgs.serving.state import ServingState
 from dgs.store.snapshots import SnapshotFile, SnapshotFolder, SnapshotReader
-from tests.machines.graph import Edge, Raw, Vertex
+from dgs.testing.graph import Edge, Raw, Vertex
 from tests.machines.world import World
 
 

@@ -19,7 +19,7 @@ from dgs.core.types import Position
 from dgs.serving import snapshots
 from dgs.serving.machine import ServingMachine
 from dgs.store.snapshots import SnapshotDraft
-from tests.machines.graph import Edge
+from dgs.testing.graph import Edge
 from tests.machines.world import FAILURES_MOST, World
 from tests.serving.partition import S0, Bus, Deployment, until
 

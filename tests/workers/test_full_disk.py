@@ -22,8 +22,8 @@ from dgs.sampler import worker as module
 from dgs.sampler.worker import SamplerWorker
 from dgs.store.base import Batch
 from dgs.store.memory import MemoryStore
+from dgs.testing import graph
 from dgs.troubles import Troubles
-from tests.machines import graph
 
 ZERO = PartitionIndex(0)
 PLAN = {

@@ -1,4 +1,4 @@
-"""A small graph world for tests of the machines: its schema, raw records, and how they become log entries."""
+"""A small graph for tests of the machines: its schema, raw records, and how they become log entries."""
 
 import json
 from collections import defaultdict
@@ -56,12 +56,15 @@ class Edge:
 
     @property
     def owner(self) -> int:
+        """The vertex whose partition it belongs to."""
         return self.src
 
     def attributes(self) -> dict[str, Any]:
+        """Return what it says besides its identity."""
         return {"weight": self.weight, "name": self.name} if self.etype == 0 else {"weight": self.weight}
 
     def tell(self, oracle: Oracle) -> None:
+        """Have an oracle take it."""
         oracle.edge(self.etype, self.src_type, self.src, self.dst_type, self.dst, self.timestamp, self.attributes())
 
 
@@ -76,15 +79,18 @@ class Vertex:
 
     @property
     def owner(self) -> int:
+        """The vertex whose partition it belongs to."""
         return self.id
 
     def attributes(self) -> dict[str, Any]:
+        """Return what it says besides its identity."""
         if self.vtype == 1:
             return {"stars": self.value}
         vec = [float(self.value), 0.5] if self.value > 2 else None
         return {"vec": vec, "name": f"v{self.value}" if self.value % 3 else None}
 
     def tell(self, oracle: Oracle) -> None:
+        """Have an oracle take it."""
         oracle.vertex(self.vtype, self.id, self.timestamp, self.attributes())
 
 

@@ -1,0 +1,285 @@
+"""Faults of the program, planted one at a time to prove that the simulator can fail: each takes a rule of the protocol away.
+
+They change the production classes while a block lasts, and nothing else; `BUGS` names them.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+from unittest.mock import patch
+
+import numpy as np
+
+from dgs.bus.base import RECORDS, SAMPLES, Bus
+from dgs.bus.outbox import Outbox
+from dgs.codec.entries import BlockPack, LogEntry, RequestPack, encode_blocks
+from dgs.coordinator.coordinator import Coordinator
+from dgs.coordinator.state import State
+from dgs.core.blocks import DELTA, WHOLE, Blocks
+from dgs.core.kernels.replica import PENDING, SUBSCRIBED
+from dgs.core.operators import OperatorSet
+from dgs.core.requests import UNSUBSCRIBE
+from dgs.core.types import PartitionIndex, Position
+from dgs.sampler.history import History
+from dgs.sampler.machine import Changed, Emission, SamplerMachine
+from dgs.sampler.worker import SamplerWorker
+from dgs.serving import needs
+from dgs.serving.effects import Effects
+from dgs.serving.image import RowsImage
+from dgs.serving.machine import ServingMachine
+from dgs.serving.worker import ServingWorker
+
+Bug = Callable[[], Iterator[None]]
+
+
+def _sampler_reads(received: Callable[[int, RequestPack], int]) -> Bug:
+    """Have a sampler believe that it has received something else than it has, before it looks at a pack of requests."""
+    original = SamplerMachine._requests
+
+    def requests(self: SamplerMachine, pack: RequestPack) -> list[Emission]:
+        had = self.state.received[pack.sender]
+        self.state.received[pack.sender] = received(had, pack)
+        emissions = original(self, pack)
+        self.state.received[pack.sender] = max(had, self.state.received[pack.sender])
+        return emissions
+
+    return _patched(SamplerMachine, "_requests", requests)
+
+
+def _serving_reads(received: Callable[[int, BlockPack], int]) -> Bug:
+    """The same for a serving partition and a pack of blocks."""
+    original = ServingMachine.apply
+
+    def apply(self: ServingMachine, entry: LogEntry) -> Effects:
+        pack = self.checked(entry)
+        if not len(pack.blocks):
+            return original(self, pack)
+        had = self.state.received[pack.sender]
+        self.state.received[pack.sender] = received(had, pack)
+        effects = original(self, pack)
+        self.state.received[pack.sender] = max(had, self.state.received[pack.sender])
+        return effects
+
+    return _patched(ServingMachine, "apply", apply)
+
+
+def _patched(owner: Any, name: str, value: Any) -> Bug:
+    def planted() -> Iterator[None]:
+        with patch.object(owner, name, value):
+            yield
+
+    return planted
+
+
+# Channels -------------------------------------------------------------------------------------------------------------------
+
+
+async def _only_the_first_again(self: Outbox, destination: int, entries: list[bytes]) -> None:
+    bus: Bus = self._bus
+    try:
+        await bus.append(self._topic, PartitionIndex(destination), entries)
+    except OSError:
+        await _append(self, destination, entries[:1])
+
+
+async def _settled_samples_at_once(self: Outbox, numbers: Sequence[int]) -> None:
+    if self._topic != SAMPLES:
+        await _settled(self, numbers)
+
+
+async def _settled_requests_at_once(self: Outbox, numbers: Sequence[int]) -> None:
+    if self._topic != RECORDS:
+        await _settled(self, numbers)
+
+
+_append, _settled = Outbox._append, Outbox.settled
+
+
+# Samplers -------------------------------------------------------------------------------------------------------------------
+
+
+def _feed_subscribers_only(self: SamplerMachine, changes: list[Changed]) -> list[Emission]:
+    named = {child for rows in self.state.rows.values() for child in rows.operator.children}
+    operators = {c.rows.operator.id: c.rows.operator for c in changes}
+    for c in changes:
+        if c.rows.operator.id in named:
+            c.rows.operator = replace(c.rows.operator, fed=False)
+    try:
+        return _route(self, changes)
+    finally:
+        for c in changes:
+            c.rows.operator = operators[c.rows.operator.id]
+
+
+def _emit_in_table_order(self: SamplerMachine, changes: list[Changed]) -> list[Emission]:
+    orders = [np.argsort(c.vertices) for c in changes]
+    return _route(self, [Changed(c.rows, c.vertices[o], c.blocks.take(o)) for c, o in zip(changes, orders, strict=True)])
+
+
+_route = SamplerMachine._route
+
+
+def _note_before_items(self: SamplerWorker) -> None:
+    """Say how far this partition is before what it has emitted has gone out."""
+    for destination, pack in enumerate(self._packs):
+        if pack:
+            note = replace(self._note(destination), number=pack[0].first - 1)
+            self._outbox.put(destination, note.number, encode_blocks(BlockPack(1, self._partition, note.number + 1, note=note)))
+    _flush(self)
+
+
+_flush = SamplerWorker._flush
+
+
+def _forget_what_is_frozen(self: History) -> dict[bytes, bytes]:
+    puts = _freeze(self)
+    self._frozen = {}
+    return puts
+
+
+_freeze = History.freeze
+
+
+def _commit_no_subscribers(self: SamplerMachine, rows: Any, *arguments: Any) -> Any:
+    found = _subscriptions(self, rows, *arguments)
+    rows.dirty.pop()
+    return found
+
+
+_subscriptions = SamplerMachine._subscriptions
+
+
+# Serving partitions ---------------------------------------------------------------------------------------------------------
+
+
+def _add_before_removing(self: ServingMachine, rows: Any, table: Any, own: Blocks, *arguments: Any) -> Any:
+    """Take removals for places of the row with the additions in it."""
+    removals, a, r = own.removals.copy(), 0, 0
+    for head in own.heads:
+        added, removed = int(head["added"]), int(head["removed"])
+        for at in range(r, r + removed):
+            removals[at] += np.count_nonzero(own.additions["place"][a : a + added] <= removals[at])
+        a, r = a + added, r + removed
+    return _edge_blocks(self, rows, table, replace(own, removals=removals), *arguments)
+
+
+def _show_pending_rows(self: ServingMachine, rows: Any, table: Any, own: Blocks, items: Any, vertices: Any, fed: Any) -> Any:
+    """Let a row take differences before the whole row has come."""
+    pending = rows.states[vertices] == PENDING
+    whole = (own.heads["kind"] == WHOLE) & (vertices > 0)
+    rows.states[vertices[pending & (own.heads["kind"] == DELTA)]] = SUBSCRIBED
+    rows.states[vertices[whole]] = PENDING
+    rows.numbers[vertices[whole]] = own.heads["echo"][whole]
+    return _edge_blocks(self, rows, table, own, items, vertices, fed)
+
+
+def _take_any_answer(self: ServingMachine, rows: Any, table: Any, own: Blocks, items: Any, vertices: Any, fed: Any) -> Any:
+    """Let the answer to an earlier subscribe end the wait for that to the present one."""
+    whole = (own.heads["kind"] == WHOLE) & (vertices > 0)
+    own.heads["echo"][whole] = rows.numbers[vertices[whole]]
+    return _edge_blocks(self, rows, table, own, items, vertices, fed)
+
+
+_edge_blocks = ServingMachine._edge_blocks
+
+
+def _lose_unsubscribes(state: Any, kind: int, operators: Any, *arguments: Any) -> Any:
+    if kind == UNSUBSCRIBE:
+        return np.zeros(len(operators), np.int64)
+    return _request(state, kind, operators, *arguments)
+
+
+_request = needs._request
+
+
+def _sweep_where_a_piece_ends(self: ServingMachine, sender: int, blocks: Blocks, effects: Effects) -> None:
+    _apply_items(self, sender, blocks, effects)
+    needs.sweep(self.state, effects)
+
+
+_apply_items = ServingMachine._apply_items
+
+
+def _positions_go_back(self: ServingMachine, entry: LogEntry) -> Effects:
+    effects = _apply(self, entry)
+    assert isinstance(entry, BlockPack)
+    if entry.note is not None and self.state.received[entry.sender] >= entry.note.number:
+        self.state.positions[entry.sender] = entry.note.position
+    return effects
+
+
+_apply = ServingMachine.apply
+
+
+async def _settle_without_rounds(self: ServingWorker, numbers: list[int]) -> None:
+    await self._outbox.settled(numbers)
+
+
+# Coordinator ----------------------------------------------------------------------------------------------------------------
+
+
+async def _answer_before_saving(self: Coordinator, change: Callable[[State], State]) -> None:
+    state = change(self._state)
+    if state is not self._state:
+        self._adopt(state)
+        saving = asyncio.ensure_future(asyncio.to_thread(self._file.save, state))
+        self._tasks.add(saving)
+
+
+class _OneShort:
+    """A bus that takes an append to the last partition for done."""
+
+    def __init__(self, bus: Bus, last: int) -> None:
+        self._bus, self._last = bus, last
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._bus, name)
+
+    async def append(self, topic: str, partition: PartitionIndex, entries: Sequence[bytes]) -> Position:
+        return await self._bus.append(topic, partition, entries) if partition < self._last else Position(0)
+
+
+async def _write_to_some(self: Coordinator) -> None:
+    bus, self._bus = self._bus, _OneShort(self._bus, self.deployment.partitions - 1)
+    try:
+        await _write_pending(self)
+    finally:
+        self._bus = bus
+
+
+_write_pending = Coordinator._write_pending
+_rounds = OperatorSet.rounds
+
+BUGS: dict[str, Bug] = {
+    "a sampler applies duplicates": _sampler_reads(lambda had, pack: min(had, pack.first - 1)),
+    "a serving partition applies duplicates": _serving_reads(lambda had, pack: min(had, pack.first - 1)),
+    "a sampler accepts gaps": _sampler_reads(lambda had, pack: max(had, pack.first - 1)),
+    "a serving partition accepts gaps": _serving_reads(lambda had, pack: max(had, pack.first - 1)),
+    "only the failed entry is sent again": _patched(Outbox, "_append", _only_the_first_again),
+    "a commit does not wait for what was emitted": _patched(Outbox, "settled", _settled_samples_at_once),
+    "a snapshot does not wait for what was emitted": _patched(Outbox, "settled", _settled_requests_at_once),
+    "a snapshot does not wait for rounds that were told": _patched(ServingWorker, "_settled", _settle_without_rounds),
+    "additions come before removals": _patched(ServingMachine, "_edge_blocks", _add_before_removing),
+    "only subscribers are fed": _patched(SamplerMachine, "_route", _feed_subscribers_only),
+    "blocks come in table order": _patched(SamplerMachine, "_route", _emit_in_table_order),
+    "an unsubscribe is lost": _patched(needs, "_request", _lose_unsubscribes),
+    "rows are shown while pending": _patched(ServingMachine, "_edge_blocks", _show_pending_rows),
+    "an older answer ends the wait": _patched(ServingMachine, "_edge_blocks", _take_any_answer),
+    "a barrier has one round less": _patched(OperatorSet, "rounds", lambda self: max(1, _rounds(self) - 1)),
+    "notes run ahead": _patched(SamplerWorker, "_flush", _note_before_items),
+    "positions go back": _patched(ServingMachine, "apply", _positions_go_back),
+    "a snapshot is not of one cut": _patched(RowsImage, "preserve", lambda *_: None),
+    "a sweep depends on pieces": _patched(ServingMachine, "_apply_items", _sweep_where_a_piece_ends),
+    "history forgets what a commit is writing": _patched(History, "freeze", _forget_what_is_frozen),
+    "a subscription is not committed": _patched(SamplerMachine, "_subscriptions", _commit_no_subscribers),
+    "the coordinator answers before it saves": _patched(Coordinator, "_change", _answer_before_saving),
+    "the coordinator leaves a partition out": _patched(Coordinator, "_write_pending", _write_to_some),
+}
+
+
+@contextmanager
+def planted(name: str) -> Iterator[None]:
+    """Have a bug for the length of a block."""
+    yield from BUGS[name]()

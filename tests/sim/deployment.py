@@ -1,0 +1,426 @@
+"""A simulated deployment: the production workers as processes on simulated logs, disks and clocks, and loaders that feed them."""
+
+import asyncio
+import json
+import random
+import shutil
+from collections.abc import Callable, Coroutine
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from dgs.backoff import Backoff
+from dgs.bus.base import RECORDS, SAMPLES
+from dgs.bus.dead_letters import DeadEntry
+from dgs.bus.topics import ensure_topics
+from dgs.codec.entries import encode_records
+from dgs.coordinator.barriers import BarrierState
+from dgs.coordinator.coordinator import Coordinator
+from dgs.coordinator.rounds import Rounds
+from dgs.coordinator.state_file import StateFile
+from dgs.core.deployment import Deployment
+from dgs.core.errors import UnreachableError
+from dgs.core.layout import Layouts
+from dgs.core.types import PartitionIndex
+from dgs.insist import insist
+from dgs.sampler.worker import SamplerWorker
+from dgs.serving.snapshots import Snapshots
+from dgs.serving.worker import ServingWorker
+from dgs.store.snapshots import SnapshotFolder
+from dgs.testing.bus import Place, SimBus, SimLogs
+from dgs.testing.graph import DIMENSION, SCHEMA, Raw, batch_of, by_partition
+from dgs.testing.node import Life, Node, running_life
+from dgs.testing.store import SimStore
+from tests.sim.invariants import Invariants, Served, ViolationError
+from tests.sim.workload import Load, SetBarrier, Workload
+
+RESTART_S = 0.2
+"""A process that died lives again within so much time."""
+WAIT_S = 3.0
+"""A loader waits so long for a barrier."""
+REQUESTS_S = 0.05
+"""A request comes about so often."""
+SLICE_S = 0.001
+
+Main = Callable[[Life], Coroutine[Any, Any, None]]
+
+
+def twin_of(name: str) -> str:
+    """Return the name of the second copy of a process."""
+    return f"{name}'"
+
+
+class SimDeployment:
+    """All processes of one history, and what outlives them.
+
+    Attributes:
+        logs: what stands in the logs.
+        nodes: the processes by name.
+        serving: who answers, by the name of the partition or of its twin.
+        samplers: the samplers that run, likewise.
+        crashes: lives that a fault has ended.
+        loaded: per loader, how many of its steps are done.
+    """
+
+    def __init__(self, workload: Workload, seed: int, folder: Path) -> None:
+        self._seed = seed
+        self._workload = workload
+        self._folder = folder
+        self._random = random.Random(f"{seed}/deployment")
+        self._deployment = Deployment(
+            "log", 1, workload.partitions, workload.serving_partitions, SCHEMA, idle_items=workload.idle_items
+        )
+        self.invariants = Invariants(self._deployment, workload)
+        self.logs = SimLogs(synced=workload.synced, on_entry=self.invariants.on_entry)
+        self.nodes: dict[str, Node] = {}
+        self.serving: dict[str, Served] = {}
+        self.samplers: dict[str, SamplerWorker] = {}
+        self.crashes = 0
+        self.loaded = dict.fromkeys(workload.loaders, 0)
+        self._stores = {f"sampler-{p}": SimStore() for p in range(workload.partitions)}
+        self._folders = {f"serving-{s}": folder / f"serving-{s}" for s in range(workload.serving_partitions)}
+        self._coordinator: tuple[Life, Coordinator] | None = None
+        self._calm = False
+        self._set: set[tuple[str, int]] = set()
+        self._file = StateFile(folder / "state.json", self._deployment)
+
+    @property
+    def parts(self) -> dict[str, Main]:
+        """Everything that runs for ever, by name."""
+        parts: dict[str, Main] = {f"sampler-{p}": self._sampler(p, f"sampler-{p}") for p in range(self._workload.partitions)}
+        serving = {f"serving-{s}": self._serving(s, f"serving-{s}") for s in range(self._workload.serving_partitions)}
+        if self._workload.together:
+            return {**parts, "frontend": _all_of([self._coordinates, *serving.values()])}
+        return {**parts, "coordinator": self._coordinates, **serving}
+
+    async def run(self) -> None:
+        """Run everything until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for name, main in self.parts.items():
+                group.create_task(self._keep(name, main))
+            for loader in self._workload.loaders:
+                group.create_task(self._keep(f"loader-{loader}", self._loader(loader), partial(self.done, loader)))
+            group.create_task(self._requests())
+
+    # Faults, see `tests.sim.faults.Victims` -------------------------------------------------------------------------------------
+
+    def node(self, name: str) -> Node:
+        """Return a node."""
+        if name not in self.nodes:
+            self.nodes[name] = Node(name, self._seed)
+        return self.nodes[name]
+
+    def lose_power(self) -> None:
+        """All processes die, and so does what was not synced."""
+        for node in self.nodes.values():
+            node.kill()
+        self.logs.lose_power(self._random)
+
+    def deliver_again(self, place: Place, back: int, count: int) -> None:
+        """Some entries of a log, the first of them so many before its last, arrive there once more."""
+        journal = self.logs.journal.get(place, [])
+        if journal:
+            first = max(0, len(journal) - 1 - back)
+            self.logs.write(place, [entry.data for entry in journal[first : first + count]])
+            self.logs.sync(place)
+
+    def set_back(self, name: str, back: int) -> None:
+        """A process dies, and lives again from a state so many commits or snapshots older."""
+        self.node(name).kill()
+        if name in self._stores:
+            self._stores[name] = self._stores[name].older(back)
+        for part, folder in self._folders.items():
+            if name in (part, "frontend"):
+                self._lose_snapshots(part, SnapshotFolder(folder), back)
+
+    def begin_twin(self, name: str, back: int) -> None:
+        """A second copy of a process begins, from a state so many commits older."""
+        twin = self.node(twin_of(name))
+        if twin.life is not None:
+            return
+        partition = int(name.rpartition("-")[2])
+        if name in self._stores:
+            self._stores[twin.name] = self._stores[name].older(back)
+            main = self._sampler(partition, twin.name)
+        else:
+            self._folders[twin.name] = self._folder / twin.name
+            shutil.rmtree(self._folders[twin.name], ignore_errors=True)
+            if self._folders[name].exists():
+                shutil.copytree(self._folders[name], self._folders[twin.name])
+            self.logs.pinned.add((SAMPLES, partition))
+            main = self._serving(partition, twin.name)
+        twin.start(main).ended.add_done_callback(self._twin_ended)
+
+    def end_twin(self, name: str, promoted: bool) -> None:
+        """The second copy dies, or the first one does and goes on from the second one's state."""
+        twin = self.node(twin_of(name))
+        if twin.life is None:
+            return
+        twin.kill()
+        if promoted:
+            self.node(name).kill()
+            if name in self._stores:
+                self._stores[name] = self._stores[twin.name]
+            else:
+                shutil.rmtree(self._folders[name], ignore_errors=True)
+                if self._folders[twin.name].exists():
+                    self._folders[twin.name].replace(self._folders[name])
+        if name in self._folders:
+            self.logs.pinned.discard((SAMPLES, int(name.rpartition("-")[2])))
+
+    def _twin_ended(self, ended: "asyncio.Future[None]") -> None:
+        self._failure = self._failure or ended.exception()
+
+    def calm(self) -> None:
+        """No more faults from now on."""
+        self._calm = True
+        for name in list(self.nodes):
+            self.end_twin(name, promoted=False)
+        for node in self.nodes.values():
+            node.slowness, node.refusals, node.paused_until_s, node.appends_fail_until_s = 1.0, 0, 0.0, 0.0
+            for points in node.crash_points.values():
+                points.clear()
+
+    _failure: BaseException | None = None
+
+    def _lose_snapshots(self, part: str, folder: SnapshotFolder, back: int) -> None:
+        """Lose or damage the newest snapshots, as far as the log reaches back to those that are left."""
+        files = folder.files()
+        if not files:
+            return
+        first = self.logs.log((SAMPLES, int(part.rpartition("-")[2]))).first
+        for file, older in zip(files[:back], [*(f.position for f in files[1:]), 0], strict=False):
+            if older < first:
+                return
+            if self._random.random() < 0.5:
+                file.path.unlink()
+            else:
+                raw = bytearray(file.path.read_bytes())
+                raw[self._random.randrange(len(raw))] ^= 1 << self._random.randrange(8)
+                file.path.write_bytes(raw)
+
+    # Processes ----------------------------------------------------------------------------------------------------------------
+
+    async def _keep(self, name: str, main: Main, finished: Callable[[], bool] = lambda: False) -> None:
+        """Have a process live again and again."""
+        node = self.node(name)
+        while True:
+            try:
+                await asyncio.shield(node.start(main).ended)
+            except Exception as e:
+                raise ViolationError(f"{name} has failed: {e!r}") from e
+            if finished():
+                return
+            self.crashes += 1
+            self.invariants.digest.update(f"{name} dies at {asyncio.get_running_loop().time()}".encode())
+            await asyncio.sleep(self._random.random() * RESTART_S)
+
+    def _sampler(self, partition: int, name: str) -> Main:
+        async def main(life: Life) -> None:
+            bus = SimBus(self.logs, life)
+            await ensure_topics(bus, self._deployment)
+            worker = SamplerWorker(
+                self._deployment,
+                PartitionIndex(partition),
+                bus,
+                self._stores[name].opened(life),
+                clock=life.node.clock,
+                commit_interval_s=self._workload.commit_interval_s,
+                dead_letters=_no_dead_letters,
+            )
+            self.samplers[name] = worker
+            try:
+                await worker.run()
+            finally:
+                del self.samplers[name]
+
+        return main
+
+    def _serving(self, partition: int, name: str) -> Main:
+        owner = not name.endswith("'")
+
+        async def report(*round_done: int) -> None:
+            if owner:
+                await self._ask("report", *round_done)
+
+        async def main(life: Life) -> None:
+            bus = SimBus(self.logs, life, lambda place: self._look(name, place))
+            await ensure_topics(bus, self._deployment)
+            rounds = Rounds(report)
+            worker = ServingWorker(
+                self._deployment,
+                PartitionIndex(partition),
+                bus,
+                clock=life.node.clock,
+                slice_s=SLICE_S,
+                on_round=lambda s, done: rounds.done(s, done.barrier, done.round),
+                rounds_reported=rounds.all_reported,
+                dead_letters=_no_dead_letters,
+                snapshots=Snapshots(
+                    SnapshotFolder(self._folders[name]),
+                    self._deployment,
+                    PartitionIndex(partition),
+                    bus,
+                    interval_s=self._workload.snapshot_interval_s,
+                    clock=life.node.clock,
+                ),
+            )
+            self.serving[name] = Served(worker, owner)
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(rounds.report_all())
+                    group.create_task(worker.run())
+            finally:
+                del self.serving[name]
+
+        return main
+
+    async def _coordinates(self, life: Life) -> None:
+        coordinator = Coordinator(self._deployment, SimBus(self.logs, life), self._file, bus_url="memory://")
+        await coordinator.start()
+        self._coordinator = life, coordinator
+        for number, document in enumerate(self._workload.plans):
+            await insist("install a query", coordinator.install, json.dumps(document), f"q{number}")
+        coordinator.accept_loaders.set()
+        await asyncio.get_running_loop().create_future()
+
+    async def _ask(self, method: str, *arguments: Any) -> Any:
+        """Ask the coordinator for something, over a network that loses the answer when it dies."""
+        asking = running_life()
+        assert asking is not None, "nobody asks"
+        await asking.point()
+        if self._coordinator is None or not self._coordinator[0].alive:
+            raise UnreachableError("the coordinator is down")
+        life, coordinator = self._coordinator
+        task = life.spawn(getattr(coordinator, method)(*arguments))
+        await asyncio.wait([task])
+        await asking.point()
+        if task.cancelled():
+            raise UnreachableError("the coordinator went down meanwhile")
+        return task.result()
+
+    # Loaders ------------------------------------------------------------------------------------------------------------------
+
+    def done(self, loader: int) -> bool:
+        """Whether a loader has done all its steps."""
+        return self.loaded[loader] == len([step for step in self._workload.steps if step.loader == loader])
+
+    def _loader(self, loader: int) -> Main:
+        steps = [step for step in self._workload.steps if step.loader == loader]
+
+        async def main(life: Life) -> None:
+            bus = SimBus(self.logs, life)
+            info: dict[str, Any] = {}
+
+            async def begin() -> None:
+                info.update(await self._ask("init_info"))
+
+            await insist("begin", begin)
+            layouts = Layouts.from_json(SCHEMA, info["dimensions"])
+            # What a loader sent before it died it sends again, or some of it.
+            for number in range(max(0, self.loaded[loader] - life.node.random.randrange(3)), len(steps)):
+                step = steps[number]
+                if isinstance(step, SetBarrier):
+                    await self._set_barrier(step)
+                else:
+                    layouts = await self._load(step, bus, layouts)
+                self.loaded[loader] = max(self.loaded[loader], number + 1)
+
+        return main
+
+    async def _set_barrier(self, step: SetBarrier) -> None:
+        await insist("set a barrier", self._ask, "set_barrier", step.name, step.count, step.loader)
+        self._set.add((step.name, step.loader))
+        if step.wait:
+            await insist("wait for a barrier", self._ask, "wait_barrier", step.name, BarrierState.READY, WAIT_S)
+
+    async def _load(self, step: Load, bus: SimBus, layouts: Layouts) -> Layouts:
+        """Append records until that goes well; return the layouts, which may have grown for them."""
+        await asyncio.sleep(step.pause_s)
+        if not layouts.dims and any(raw.attributes().get("vec") for raw in step.raws):
+            d = DIMENSION
+            await insist("propose a dimension", self._ask, "propose_dimension", d.kind, d.type, d.attribute, d.dim)
+            layouts = layouts.confirmed(d)
+        for p, raws in by_partition(step.raws, self._deployment.partitions).items():
+            await self._append(bus, p, raws, layouts)
+        return layouts
+
+    async def _append(self, bus: SimBus, partition: int, raws: list[Raw], layouts: Layouts) -> None:
+        entry = encode_records(batch_of(raws, layouts))
+        self.invariants.sent[entry] = raws
+        backoff = Backoff(0.05, 2.0)
+        while True:
+            try:
+                await bus.append(RECORDS, PartitionIndex(partition), [entry])
+                break
+            except OSError:
+                await asyncio.sleep(backoff.next())
+        self.invariants.acknowledged.append(((RECORDS, partition), entry))
+
+    # Looks ------------------------------------------------------------------------------------------------------------------
+
+    async def _requests(self) -> None:
+        """Ask for answers at any time, until all is calm."""
+        while not self._calm:
+            await asyncio.sleep(self._random.random() * 2 * REQUESTS_S)
+            if self.serving:
+                self.check(self._random.choice(sorted(self.serving)))
+
+    def _look(self, name: str, place: Place) -> None:
+        """A worker has applied what it has read, if anything."""
+        served = self.serving.get(name)
+        if place[0] == SAMPLES and served is not None and served.looked_at != served.worker.position:
+            served.looked_at = served.worker.position
+            self.check(name)
+
+    def check(self, name: str) -> None:
+        """Check some answers of a serving partition, or all answers of all when a barrier has become READY."""
+        if self._failure is not None:
+            raise ViolationError(f"a twin has failed: {self._failure!r}") from self._failure
+        life, coordinator = self._coordinator or (None, None)
+        if life is not None and life.alive and coordinator is not None and self.invariants.look_at_barriers(coordinator):
+            for served in self.serving.values():
+                self.invariants.check(served, self.invariants.seeds(served))
+            return
+        if name in self.serving:
+            served = self.serving[name]
+            seeds = self.invariants.seeds(served)
+            self.invariants.check(served, self._random.sample(seeds, min(1, len(seeds))))
+
+    def check_rest(self) -> None:
+        """Check everything, now that all is at rest."""
+        assert self._coordinator is not None, "there never was a coordinator"
+        samplers = [self.samplers[f"sampler-{p}"] for p in range(self._deployment.partitions)]
+        serving = [self.serving[f"serving-{s}"] for s in range(self._deployment.serving_partitions)]
+        self.invariants.check_rest(serving, samplers, self.logs.journal)
+        self.invariants.check_orders(self._coordinator[1], self._set)
+
+    def moving(self) -> str:
+        """Return what is not at rest; empty if nothing is."""
+        if unfinished := [n for n in self.loaded if not self.done(n)]:
+            return f"loaders {unfinished} are not done"
+        ends = [self.logs.end((RECORDS, p)) for p in range(self._deployment.partitions)]
+        for p, end in enumerate(ends):
+            sampler = self.samplers.get(f"sampler-{p}")
+            if sampler is None or sampler.machine.state.position != end:
+                return f"sampler partition {p} is not at the end of its log"
+        for s in range(self._deployment.serving_partitions):
+            served = self.serving.get(f"serving-{s}")
+            if served is None or not served.worker.caught_up or served.worker.position != self.logs.end((SAMPLES, s)):
+                return f"serving partition {s} is not at the end of its log"
+            if (positions := list(served.worker.reflected().positions)) != ends:
+                return f"serving partition {s} reflects {positions}, the logs end at {ends}"
+        return ""
+
+
+def _all_of(mains: list[Main]) -> Main:
+    async def main(life: Life) -> None:
+        async with asyncio.TaskGroup() as group:
+            for each in mains:
+                group.create_task(each(life))
+
+    return main
+
+
+def _no_dead_letters(dead: DeadEntry) -> None:
+    raise ViolationError(f"an entry was passed over: {dead.topic}/{dead.partition} at {dead.entry.position}: {dead.reason}")

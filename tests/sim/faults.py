@@ -1,0 +1,258 @@
+"""What goes wrong in a simulated deployment: a list of faults, drawn up front, each at a time or at a count of its node's own."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import ClassVar, Protocol
+
+from dgs.bus.base import RECORDS, SAMPLES
+from dgs.testing.bus import Place
+from dgs.testing.node import ANY, APPEND, COMMIT, SYNC, Node
+from tests.sim.workload import Workload
+
+HISTORY_S = 0.6
+"""Faults begin within so much time."""
+POINTS = {ANY: (30, 100, 300), APPEND: (10, 40), COMMIT: (3, 20), SYNC: (3, 12)}
+"""Of a node, by kind, within which it crashes at one."""
+
+
+class Victims(Protocol):
+    """What faults can be done to."""
+
+    def node(self, name: str) -> Node:
+        """Return a node."""
+
+    def lose_power(self) -> None:
+        """All processes die, and so does what was not synced."""
+
+    def deliver_again(self, place: Place, back: int, count: int) -> None:
+        """Some entries of a log, the first of them so many before its last, arrive there once more."""
+
+    def set_back(self, name: str, back: int) -> None:
+        """A process dies, and lives again from a state so many commits or snapshots older."""
+
+    def begin_twin(self, name: str, back: int) -> None:
+        """A second copy of a process begins, from a state so many commits older."""
+
+    def end_twin(self, name: str, promoted: bool) -> None:
+        """The second copy dies, or the first one does and goes on from the second one's state."""
+
+
+@dataclass(frozen=True, slots=True)
+class Crash:
+    """A process dies at a point of its work, of a kind, counted over all its lives; see `dgs.testing.node`."""
+
+    node: str
+    kind: str
+    point: int
+
+    async def do(self, at: Victims) -> None:
+        """Have it die there."""
+        at.node(self.node).crash_points[self.kind].add(self.point)
+
+
+@dataclass(frozen=True, slots=True)
+class Timed:
+    """What happens at a time."""
+
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class PowerLoss(Timed):
+    """Everything dies at once, and logs lose what was not synced."""
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.lose_power()
+
+
+@dataclass(frozen=True, slots=True)
+class BusFails(Timed):
+    """Appends of a process fail for a while, most of them, with nothing, all, or parts of their entries in the log."""
+
+    node: str
+    for_s: float
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.node(self.node).appends_fail_until_s = self.at_s + self.for_s
+
+
+@dataclass(frozen=True, slots=True)
+class DuplicateDelivery(Timed):
+    """Some entries, the first of them so many before the last, arrive once more."""
+
+    topic: str
+    partition: int
+    back: int
+    count: int
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.deliver_again((self.topic, self.partition), self.back, self.count)
+
+
+@dataclass(frozen=True, slots=True)
+class Pause(Timed):
+    """A process stands still, as under SIGSTOP."""
+
+    node: str
+    for_s: float
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.node(self.node).paused_until_s = self.at_s + self.for_s
+
+
+@dataclass(frozen=True, slots=True)
+class Slow(Timed):
+    """A process is slow from now on."""
+
+    node: str
+    factor: float
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.node(self.node).slowness = self.factor
+
+
+@dataclass(frozen=True, slots=True)
+class ClockJump(Timed):
+    """The clock of a process jumps, forwards or back."""
+
+    node: str
+    by_s: float
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.node(self.node).skew_s += self.by_s
+
+
+@dataclass(frozen=True, slots=True)
+class DiskRefuses(Timed):
+    """The disk of a process refuses some writes."""
+
+    node: str
+    writes: int
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.node(self.node).refusals += self.writes
+
+
+@dataclass(frozen=True, slots=True)
+class OlderState(Timed):
+    """A sampler or serving partition is restored from an older state."""
+
+    node: str
+    back: int
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.set_back(self.node, self.back)
+
+
+@dataclass(frozen=True, slots=True)
+class TwinBegins(Timed):
+    """A second copy of a partition's process begins to run, from an older state."""
+
+    node: str
+    back: int
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.begin_twin(self.node, self.back)
+
+
+@dataclass(frozen=True, slots=True)
+class TwinEnds(Timed):
+    """The copy ends, or takes the place of the first."""
+
+    node: str
+    promoted: bool
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.end_twin(self.node, self.promoted)
+
+
+Fault = (
+    Crash | PowerLoss | BusFails | DuplicateDelivery | Pause | Slow | ClockJump | DiskRefuses | OlderState | TwinBegins | TwinEnds
+)
+
+
+def draw(rnd: random.Random, workload: Workload) -> tuple[Fault, ...]:
+    """Return any faults: none, a few, or many, of a few kinds at a few nodes, so that what goes together badly meets often."""
+    drawing = _Drawing(rnd, workload)
+    return tuple(fault for _ in range(rnd.choice([0, 2, 4, 8, 16])) for fault in drawing.one())
+
+
+class _Drawing:
+    """Kinds and victims of the faults of one history."""
+
+    def __init__(self, rnd: random.Random, workload: Workload) -> None:
+        self._random = rnd
+        self._workload = workload
+        self._samplers = [f"sampler-{p}" for p in range(workload.partitions)]
+        serving = [f"serving-{s}" for s in range(workload.serving_partitions)]
+        self._twinned = self._samplers if workload.together else [*self._samplers, *serving]
+        workers = [*self._samplers, *(["frontend"] if workload.together else ["coordinator", *serving])]
+        self._workers = rnd.sample(workers, rnd.randint(1, min(3, len(workers))))
+        self._everyone = [*self._workers, *self._workers, *(f"loader-{i}" for i in workload.loaders[:1])]
+        self._kinds = rnd.sample(list(self._KINDS), rnd.randint(2, 5))
+
+    def one(self) -> list[Fault]:
+        """Return one fault, or those that belong together."""
+        return self._KINDS[self._random.choice(self._kinds)](self, self._random, self._random.random() * HISTORY_S)
+
+    def _crash(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        name = rnd.choice(self._everyone)
+        kinds = [ANY, APPEND] if name.startswith("loader") else [ANY, APPEND, COMMIT if name in self._samplers else SYNC]
+        kind = rnd.choice(kinds)
+        return [Crash(name, kind, rnd.randint(1, rnd.choice(POINTS[kind])))]
+
+    def _bus_fails(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        return [BusFails(at_s, rnd.choice(self._everyone), rnd.choice([0.02, 0.1, 0.4]))]
+
+    def _power_loss(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        return [PowerLoss(at_s)] if rnd.random() < 0.3 else []
+
+    def _duplicates(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        topic = rnd.choice([RECORDS, RECORDS, SAMPLES])
+        count = self._workload.partitions if topic == RECORDS else self._workload.serving_partitions
+        return [DuplicateDelivery(at_s, topic, rnd.randrange(count), rnd.randint(0, 30), rnd.randint(1, 8))]
+
+    def _pause(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        return [Pause(at_s, rnd.choice(self._everyone), rnd.choice([0.05, 0.2, 0.5, 3.0]))]
+
+    def _slow(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        return [Slow(at_s, rnd.choice(self._everyone), rnd.choice([1.0, 3.0, 20.0]))]
+
+    def _clock_jump(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        return [ClockJump(at_s, rnd.choice(self._workers), rnd.choice([-1.0, -0.05, 0.05, 1.0, 100.0]))]
+
+    def _disk_refuses(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        return [DiskRefuses(at_s, rnd.choice(self._workers), rnd.randint(1, 3))]
+
+    def _older_state(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        return [OlderState(at_s, rnd.choice(self._workers), rnd.choice([1, 1, 2, 5, 1000]))]
+
+    def _twin(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        name = rnd.choice(self._twinned)
+        end_s = at_s + rnd.choice([0.05, 0.2, 0.5])
+        return [TwinBegins(at_s, name, rnd.choice([0, 1, 3, 1000])), TwinEnds(end_s, name, rnd.random() < 0.5)]
+
+    _KINDS: ClassVar[dict[str, Callable[["_Drawing", random.Random, float], list[Fault]]]] = {
+        "crash": _crash,
+        "crash again": _crash,
+        "bus fails": _bus_fails,
+        "power loss": _power_loss,
+        "duplicates": _duplicates,
+        "pause": _pause,
+        "slow": _slow,
+        "clock jump": _clock_jump,
+        "disk refuses": _disk_refuses,
+        "older state": _older_state,
+        "twin": _twin,
+    }

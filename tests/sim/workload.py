@@ -1,0 +1,134 @@
+"""What users do to a simulated deployment: its shape, the queries, and the lists of what each loader sends, all drawn up front."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from dgs.testing.draws import IDS, edge, plan, record, vertex
+from dgs.testing.graph import JOINS, Raw, Vertex
+
+LOADERS_MOST, RECORDS_MOST = 3, 5
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A loader appends records, after a pause; it goes on when they are acknowledged."""
+
+    loader: int
+    raws: tuple[Raw, ...]
+    pause_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SetBarrier:
+    """A loader sets a barrier; the last of `count` loaders completes it. It may wait until that is READY before it goes on."""
+
+    loader: int
+    name: str
+    count: int
+    wait: bool
+
+
+Step = Load | SetBarrier
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """A deployment and what is done to it.
+
+    Attributes:
+        together: coordinator and serving partitions are one process, as in `dgs up`; else each is one of its own.
+        synced: `fsync: batch`; else `never`.
+        pack_bytes: an entry of blocks is no larger, unless one block is.
+        steps: of all loaders; each takes its own in this order.
+    """
+
+    partitions: int
+    serving_partitions: int
+    idle_items: int
+    together: bool
+    synced: bool
+    pack_bytes: int
+    commit_interval_s: float
+    snapshot_interval_s: float
+    plans: tuple[dict[str, Any], ...] = field(repr=False)
+    steps: tuple[Step, ...]
+
+    @property
+    def loaders(self) -> list[int]:
+        """The loaders that have something to do."""
+        return sorted({step.loader for step in self.steps})
+
+
+def draw(rnd: random.Random) -> Workload:
+    """Return any workload."""
+    plans = tuple(_deep_plan(rnd, number) for number in range(rnd.choice([1, 1, 1, 2])))
+    loaders = rnd.choice([1, 1, 2, LOADERS_MOST])
+    source = _Records(rnd, plans)
+    loads, pauses = rnd.choice([5, 15, 30, 45]), rnd.choice([[0.0], [0.0, 0.0, 0.03], [0.01, 0.05]])
+    steps: list[Step] = [source.load(rnd.randrange(loaders), rnd.choice(pauses)) for _ in range(rnd.randint(1, loads))]
+    for number in range(rnd.choice([0, 1, 2, 4])):
+        at = rnd.randrange(len(steps) + 1)
+        count = rnd.choice([1, loaders])
+        for loader in rnd.sample(range(loaders), count):
+            steps.insert(rnd.randint(at, len(steps)), SetBarrier(loader, f"b{number}", count, rnd.random() < 0.3))
+    return Workload(
+        partitions=rnd.choice([1, 1, 2, 2, 3]),
+        serving_partitions=rnd.choice([1, 1, 2, 2, 3]),
+        idle_items=rnd.choice([1, 1, 2, 4, 20]),
+        together=rnd.random() < 0.3,
+        synced=rnd.random() < 0.5,
+        pack_bytes=rnd.choice([150, 1500]),
+        commit_interval_s=rnd.choice([0.005, 0.03, 0.1, 0.5]),
+        snapshot_interval_s=rnd.choice([0.0, 0.05, 0.15]),
+        plans=plans,
+        steps=tuple(steps),
+    )
+
+
+def _deep_plan(rnd: random.Random, query_id: int) -> dict[str, Any]:
+    """Return a plan in which a node hangs under an edge node, mostly."""
+    while True:
+        document = plan(rnd, query_id)
+        links = [len(node["links"]) for node in document["query_plan"]["plan_nodes"][1:]]
+        if any(links) or rnd.random() < 0.1:
+            return document
+
+
+class _Records:
+    """Records that mostly are of types that plans sample, about few vertices; time goes on, and some are late."""
+
+    def __init__(self, rnd: random.Random, plans: Sequence[dict[str, Any]]) -> None:
+        self._random = rnd
+        self._kept: list[Raw] = []
+        nodes = [{p["key"]: p["value"] for p in n["params"]} for document in plans for n in document["query_plan"]["plan_nodes"]]
+        self._joins = [join for n in nodes if "etype" in n for join in JOINS if join[:2] == (n["etype"], n["vtype"])]
+        self._vtypes = [n["vtype"] for n in nodes if "versions" in n]
+        self._ids = rnd.sample(IDS, rnd.randint(2, 6))
+
+    def load(self, loader: int, pause_s: float) -> Load:
+        """Return a batch of new records and of earlier ones, some of them with another weight or other attributes."""
+        rnd, raws = self._random, []
+        for _ in range(rnd.randint(1, RECORDS_MOST)):
+            raw = _again(rnd, rnd.choice(self._kept)) if self._kept and rnd.random() < 0.2 else self._new()
+            self._kept.append(raw)
+            raws.append(raw)
+        return Load(loader, tuple(raws), pause_s)
+
+    def _new(self) -> Raw:
+        rnd = self._random
+        if rnd.random() < 0.1:
+            return record(rnd)
+        now = len(self._kept) // 3
+        times = range(now - 4, now + 2)
+        if self._vtypes and rnd.random() < 0.2:
+            return vertex(rnd, rnd.choice(self._vtypes), self._ids, times)
+        return edge(rnd, rnd.choice(self._joins), self._ids, times)
+
+
+def _again(rnd: random.Random, raw: Raw) -> Raw:
+    """Return a record of the same vertex or edge with other content; of the vertex it may be an older one."""
+    if isinstance(raw, Vertex):
+        return Vertex(raw.vtype, raw.id, raw.timestamp - rnd.randint(0, 1), rnd.randint(0, 5))
+    return replace(raw, weight=edge(rnd, JOINS[0]).weight)
