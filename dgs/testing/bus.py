@@ -17,7 +17,7 @@ from dgs.testing.node import APPEND, Life
 
 NOTHING, EVERYTHING, PARTS = "nothing", "everything", "parts"
 """What stands in the log after an append that fails."""
-FAILURES = (None, NOTHING, EVERYTHING, PARTS, PARTS)
+FAILURES = (None, None, NOTHING, EVERYTHING, PARTS, PARTS)
 """As often as each happens while appends fail."""
 Place = tuple[str, int]
 """Topic and partition."""

@@ -26,7 +26,7 @@ def plan(rnd: random.Random, query_id: int = 0) -> dict[str, Any]:
         params: dict[str, Any] = {"vtype": vtype}
         edge = number == 1 or rnd.random() < 0.5
         if edge:
-            strategy = rnd.choice(list(Strategy))
+            strategy = rnd.choice([Strategy.TOPK_BY_TIMESTAMP, Strategy.TOPK_BY_TIMESTAMP, *Strategy])
             etype = rnd.choice(sorted({e for e, s, _ in JOINS if s == vtype}))
             params |= {"etype": etype, "strategy": strategy.label, "fanout": rnd.choice([1, 1, 2, 3]), "seed": rnd.randint(0, 1)}
             if strategy is Strategy.TIME_DECAY:
@@ -55,9 +55,11 @@ def vertex(rnd: random.Random, vtype: int, ids: Sequence[int] = IDS, timestamps:
     return Vertex(vtype, rnd.choice(ids), rnd.choice(timestamps), rnd.randint(0, 5))
 
 
-def edge(rnd: random.Random, join: tuple[int, int, int], ids: Sequence[int] = IDS, timestamps: Sequence[int] = TIMESTAMPS) -> Edge:
-    """Return a record of an edge of a type, from a type, to a type."""
+def edge(
+    rnd: random.Random, join: tuple[int, int, int], sources: Sequence[int] = IDS, timestamps: Sequence[int] = TIMESTAMPS
+) -> Edge:
+    """Return a record of an edge of a type, from a type, to a type, from one of these sources."""
     etype, src_type, dst_type = join
     name = rnd.choice([None, "", "x", "yy"]) if etype == 0 else None
-    src, dst, timestamp = rnd.choice(ids), rnd.choice(ids), rnd.choice(timestamps)
+    src, dst, timestamp = rnd.choice(sources), rnd.choice(IDS), rnd.choice(timestamps)
     return Edge(etype, src_type, src, dst_type, dst, timestamp, rnd.choice(_WEIGHTS), name)

@@ -63,12 +63,12 @@ class VirtualLoop(asyncio.BaseEventLoop):
 async def _in_line(func: Callable[[*Ts], T], *args: *Ts) -> T:
     life = running_life()
     if life is not None:
-        await life.point()
+        await life.disk()
     try:
         return func(*args)
     finally:
         if life is not None:
-            await life.point()
+            await life.disk()
 
 
 def _task(

@@ -50,6 +50,7 @@ class Node:
         paused_until_s: until then it does nothing.
         slowness: by how much its delays are longer.
         append_s: so much longer an append may take.
+        disk_s: so long a file operation may take.
         skew_s: how far its clock is ahead.
     """
 
@@ -64,6 +65,7 @@ class Node:
         self.paused_until_s = 0.0
         self.slowness = 1.0
         self.append_s = self.random.choice((0.0, 0.0, 0.01, 0.05, 0.15))
+        self.disk_s = self.random.choice((0.0001, 0.0005, 0.005))
         self.skew_s = 0.0
 
     def start(self, main: "Callable[[Life], Coroutine[Any, Any, None]]") -> "Life":
@@ -144,6 +146,11 @@ class Life:
         loop = asyncio.get_running_loop()
         while self.node.paused_until_s > loop.time():  # noqa: ASYNC110 -- its end may be put off
             await asyncio.sleep(self.node.paused_until_s - loop.time())
+
+    async def disk(self) -> None:
+        """Wait for the disk; the process may die here."""
+        self.touch(ANY)
+        await asyncio.sleep(self.node.random.random() * self.node.disk_s * self.node.slowness)
 
     def touch(self, kind: str) -> None:
         """Pass a point of a kind in no time.

@@ -6,7 +6,7 @@ They change the production classes while a block lasts, and nothing else; `BUGS`
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -31,10 +31,23 @@ from dgs.serving.image import RowsImage
 from dgs.serving.machine import ServingMachine
 from dgs.serving.worker import ServingWorker
 
-Bug = Callable[[], Iterator[None]]
+Plant = Callable[[], Iterator[None]]
 
 
-def _sampler_reads(received: Callable[[int, RequestPack], int]) -> Bug:
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """A planted fault of the program.
+
+    Attributes:
+        plant: puts it in and takes it out again.
+        kinds: of the faults of the world that bring it to light; any where there are none.
+    """
+
+    plant: Plant
+    kinds: Sequence[str] = ()
+
+
+def _sampler_reads(received: Callable[[int, RequestPack], int]) -> Plant:
     """Have a sampler believe that it has received something else than it has, before it looks at a pack of requests."""
     original = SamplerMachine._requests
 
@@ -48,7 +61,7 @@ def _sampler_reads(received: Callable[[int, RequestPack], int]) -> Bug:
     return _patched(SamplerMachine, "_requests", requests)
 
 
-def _serving_reads(received: Callable[[int, BlockPack], int]) -> Bug:
+def _serving_reads(received: Callable[[int, BlockPack], int]) -> Plant:
     """The same for a serving partition and a pack of blocks."""
     original = ServingMachine.apply
 
@@ -65,7 +78,7 @@ def _serving_reads(received: Callable[[int, BlockPack], int]) -> Bug:
     return _patched(ServingMachine, "apply", apply)
 
 
-def _patched(owner: Any, name: str, value: Any) -> Bug:
+def _patched(owner: Any, name: str, value: Any) -> Plant:
     def planted() -> Iterator[None]:
         with patch.object(owner, name, value):
             yield
@@ -224,8 +237,12 @@ async def _answer_before_saving(self: Coordinator, change: Callable[[State], Sta
     state = change(self._state)
     if state is not self._state:
         self._adopt(state)
-        saving = asyncio.ensure_future(asyncio.to_thread(self._file.save, state))
-        self._tasks.add(saving)
+        self._tasks.add(asyncio.ensure_future(_save_later(self, state)))
+
+
+async def _save_later(self: Coordinator, state: State) -> None:
+    await asyncio.sleep(0.1)
+    await asyncio.to_thread(self._file.save, state)
 
 
 class _OneShort:
@@ -253,33 +270,45 @@ _write_pending = Coordinator._write_pending
 _rounds = OperatorSet.rounds
 
 BUGS: dict[str, Bug] = {
-    "a sampler applies duplicates": _sampler_reads(lambda had, pack: min(had, pack.first - 1)),
-    "a serving partition applies duplicates": _serving_reads(lambda had, pack: min(had, pack.first - 1)),
-    "a sampler accepts gaps": _sampler_reads(lambda had, pack: max(had, pack.first - 1)),
-    "a serving partition accepts gaps": _serving_reads(lambda had, pack: max(had, pack.first - 1)),
-    "only the failed entry is sent again": _patched(Outbox, "_append", _only_the_first_again),
-    "a commit does not wait for what was emitted": _patched(Outbox, "settled", _settled_samples_at_once),
-    "a snapshot does not wait for what was emitted": _patched(Outbox, "settled", _settled_requests_at_once),
-    "a snapshot does not wait for rounds that were told": _patched(ServingWorker, "_settled", _settle_without_rounds),
-    "additions come before removals": _patched(ServingMachine, "_edge_blocks", _add_before_removing),
-    "only subscribers are fed": _patched(SamplerMachine, "_route", _feed_subscribers_only),
-    "blocks come in table order": _patched(SamplerMachine, "_route", _emit_in_table_order),
-    "an unsubscribe is lost": _patched(needs, "_request", _lose_unsubscribes),
-    "rows are shown while pending": _patched(ServingMachine, "_edge_blocks", _show_pending_rows),
-    "an older answer ends the wait": _patched(ServingMachine, "_edge_blocks", _take_any_answer),
-    "a barrier has one round less": _patched(OperatorSet, "rounds", lambda self: max(1, _rounds(self) - 1)),
-    "notes run ahead": _patched(SamplerWorker, "_flush", _note_before_items),
-    "positions go back": _patched(ServingMachine, "apply", _positions_go_back),
-    "a snapshot is not of one cut": _patched(RowsImage, "preserve", lambda *_: None),
-    "a sweep depends on pieces": _patched(ServingMachine, "_apply_items", _sweep_where_a_piece_ends),
-    "history forgets what a commit is writing": _patched(History, "freeze", _forget_what_is_frozen),
-    "a subscription is not committed": _patched(SamplerMachine, "_subscriptions", _commit_no_subscribers),
-    "the coordinator answers before it saves": _patched(Coordinator, "_change", _answer_before_saving),
-    "the coordinator leaves a partition out": _patched(Coordinator, "_write_pending", _write_to_some),
+    "a sampler applies duplicates": Bug(_sampler_reads(lambda had, pack: min(had, pack.first - 1)), ["duplicates", "bus fails"]),
+    "a serving partition applies duplicates": Bug(
+        _serving_reads(lambda had, pack: min(had, pack.first - 1)), ["duplicates", "crash", "bus fails"]
+    ),
+    "a sampler accepts gaps": Bug(_sampler_reads(lambda had, pack: max(had, pack.first - 1)), ["bus fails"]),
+    "a serving partition accepts gaps": Bug(_serving_reads(lambda had, pack: max(had, pack.first - 1)), ["bus fails"]),
+    "only the failed entry is sent again": Bug(_patched(Outbox, "_append", _only_the_first_again), ["bus fails"]),
+    "a commit does not wait for what was emitted": Bug(
+        _patched(Outbox, "settled", _settled_samples_at_once), ["bus fails", "crash"]
+    ),
+    "a snapshot does not wait for what was emitted": Bug(
+        _patched(Outbox, "settled", _settled_requests_at_once), ["bus fails", "crash"]
+    ),
+    "a snapshot does not wait for rounds that were told": Bug(
+        _patched(ServingWorker, "_settled", _settle_without_rounds), ["coordinator", "crash"]
+    ),
+    "additions come before removals": Bug(_patched(ServingMachine, "_edge_blocks", _add_before_removing)),
+    "only subscribers are fed": Bug(_patched(SamplerMachine, "_route", _feed_subscribers_only)),
+    "blocks come in table order": Bug(
+        _patched(SamplerMachine, "_route", _emit_in_table_order), ["older state", "twin", "crash", "slow"]
+    ),
+    "an unsubscribe is lost": Bug(_patched(needs, "_request", _lose_unsubscribes)),
+    "rows are shown while pending": Bug(_patched(ServingMachine, "_edge_blocks", _show_pending_rows), ["slow"]),
+    "an older answer ends the wait": Bug(_patched(ServingMachine, "_edge_blocks", _take_any_answer), ["slow", "bus fails"]),
+    "a barrier has one round less": Bug(_patched(OperatorSet, "rounds", lambda self: max(1, _rounds(self) - 1))),
+    "notes run ahead": Bug(_patched(SamplerWorker, "_flush", _note_before_items)),
+    "positions go back": Bug(_patched(ServingMachine, "apply", _positions_go_back)),
+    "a snapshot is not of one cut": Bug(_patched(RowsImage, "preserve", lambda *_: None), ["crash", "slow"]),
+    "a sweep depends on pieces": Bug(_patched(ServingMachine, "_apply_items", _sweep_where_a_piece_ends), ["crash", "twin"]),
+    "history forgets what a commit is writing": Bug(_patched(History, "freeze", _forget_what_is_frozen), ["bus fails"]),
+    "a subscription is not committed": Bug(
+        _patched(SamplerMachine, "_subscriptions", _commit_no_subscribers), ["crash", "older state"]
+    ),
+    "the coordinator answers before it saves": Bug(_patched(Coordinator, "_change", _answer_before_saving), ["coordinator"]),
+    "the coordinator leaves a partition out": Bug(_patched(Coordinator, "_write_pending", _write_to_some)),
 }
 
 
 @contextmanager
 def planted(name: str) -> Iterator[None]:
     """Have a bug for the length of a block."""
-    yield from BUGS[name]()
+    yield from BUGS[name].plant()

@@ -1,7 +1,7 @@
 """What goes wrong in a simulated deployment: a list of faults, drawn up front, each at a time or at a count of its node's own."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
@@ -182,16 +182,22 @@ Fault = (
 )
 
 
-def draw(rnd: random.Random, workload: Workload) -> tuple[Fault, ...]:
-    """Return any faults: none, a few, or many, of a few kinds at a few nodes, so that what goes together badly meets often."""
-    drawing = _Drawing(rnd, workload)
-    return tuple(fault for _ in range(rnd.choice([0, 2, 4, 8, 16])) for fault in drawing.one())
+def draw(rnd: random.Random, workload: Workload, kinds: Sequence[str] = ()) -> tuple[Fault, ...]:
+    """Return any faults: none, a few, or many, of a few kinds at a few nodes, so that what goes together badly meets often.
+
+    Args:
+        rnd: draws.
+        workload: what they happen to.
+        kinds: where there are any, many faults of these kinds.
+    """
+    drawing = _Drawing(rnd, workload, kinds)
+    return tuple(fault for _ in range(16 if kinds else rnd.choice([0, 4, 8, 12, 16])) for fault in drawing.one())
 
 
 class _Drawing:
     """Kinds and victims of the faults of one history."""
 
-    def __init__(self, rnd: random.Random, workload: Workload) -> None:
+    def __init__(self, rnd: random.Random, workload: Workload, kinds: Sequence[str]) -> None:
         self._random = rnd
         self._workload = workload
         self._samplers = [f"sampler-{p}" for p in range(workload.partitions)]
@@ -200,7 +206,7 @@ class _Drawing:
         workers = [*self._samplers, *(["frontend"] if workload.together else ["coordinator", *serving])]
         self._workers = rnd.sample(workers, rnd.randint(1, min(3, len(workers))))
         self._everyone = [*self._workers, *self._workers, *(f"loader-{i}" for i in workload.loaders[:1])]
-        self._kinds = rnd.sample(list(self._KINDS), rnd.randint(2, 5))
+        self._kinds = kinds or rnd.sample(list(self._KINDS), rnd.randint(2, 5))
 
     def one(self) -> list[Fault]:
         """Return one fault, or those that belong together."""
@@ -212,8 +218,15 @@ class _Drawing:
         kind = rnd.choice(kinds)
         return [Crash(name, kind, rnd.randint(1, rnd.choice(POINTS[kind])))]
 
+    def _coordinator(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        name = "frontend" if self._workload.together else "coordinator"
+        if rnd.random() < 0.5:
+            return [Pause(at_s, name, rnd.choice([0.2, 0.5]))]
+        kind = rnd.choice([APPEND, SYNC])
+        return [Crash(name, kind, rnd.randint(1, POINTS[kind][0]))]
+
     def _bus_fails(self, rnd: random.Random, at_s: float) -> list[Fault]:
-        return [BusFails(at_s, rnd.choice(self._everyone), rnd.choice([0.02, 0.1, 0.4]))]
+        return [BusFails(at_s, rnd.choice(self._everyone), rnd.choice([0.1, 0.4, 1.0]))]
 
     def _power_loss(self, rnd: random.Random, at_s: float) -> list[Fault]:
         return [PowerLoss(at_s)] if rnd.random() < 0.3 else []
@@ -246,6 +259,7 @@ class _Drawing:
     _KINDS: ClassVar[dict[str, Callable[["_Drawing", random.Random, float], list[Fault]]]] = {
         "crash": _crash,
         "crash again": _crash,
+        "coordinator": _coordinator,
         "bus fails": _bus_fails,
         "power loss": _power_loss,
         "duplicates": _duplicates,

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -42,11 +43,11 @@ class Outcome:
     faults: Counter[str] = field(default_factory=Counter)
 
 
-def script(seed: int) -> Script:
-    """Draw a history."""
+def script(seed: int, kinds: Sequence[str] = ()) -> Script:
+    """Draw a history, with faults of any kinds or of these; see `faults.draw`."""
     rnd = random.Random(seed)
     load = workload.draw(rnd)
-    return Script(seed, load, faults.draw(rnd, load))
+    return Script(seed, load, faults.draw(rnd, load, kinds))
 
 
 def run(script: Script) -> Outcome:

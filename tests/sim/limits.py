@@ -17,7 +17,7 @@ LIMITS: dict[ModuleType, dict[str, float]] = {
     outbox: {"_ENTRIES_MOST": 4},
     sampler: {"NOTE_PAUSE_S": 0.03, "UNSENT_BYTES_MOST": 4000, "UNCOMMITTED_BYTES_MOST": 6000},
     serving: {"PACK_REQUESTS": 1, "UNSENT_BYTES_MOST": 1000},
-    pace: {"PIECE_BYTES_LEAST": 100, "PIECE_BYTES_MOST": 300},
+    pace: {"PIECE_BYTES_LEAST": 40, "PIECE_BYTES_MOST": 300},
     snapshots: {"MOVED_BYTES_LEAST": 300, "MOVED_SHARE_LEAST": 0.0},
     image: {"PIECE_BYTES": 1000, "TEXTS_A_PIECE": 1},
     state: {"SWEEP_ROWS": 3, "SWEEP_TEXTS": 2},

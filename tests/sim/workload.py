@@ -8,7 +8,7 @@ from typing import Any
 from dgs.testing.draws import IDS, edge, plan, record, vertex
 from dgs.testing.graph import JOINS, Raw, Vertex
 
-LOADERS_MOST, RECORDS_MOST = 3, 5
+LOADERS_MOST, RECORDS_MOST = 3, 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +66,8 @@ def draw(rnd: random.Random) -> Workload:
     plans = tuple(_deep_plan(rnd, number) for number in range(rnd.choice([1, 1, 1, 2])))
     loaders = rnd.choice([1, 1, 2, LOADERS_MOST])
     source = _Records(rnd, plans)
-    loads, pauses = rnd.choice([5, 15, 30, 45]), rnd.choice([[0.0], [0.0, 0.0, 0.03], [0.01, 0.05]])
-    steps: list[Step] = [source.load(rnd.randrange(loaders), rnd.choice(pauses)) for _ in range(rnd.randint(1, loads))]
+    loads, pauses = rnd.choice([6, 30, 50]), rnd.choice([[0.0], [0.0, 0.0, 0.03], [0.0, 0.01]])
+    steps: list[Step] = [source.load(rnd.randrange(loaders), rnd.choice(pauses)) for _ in range(rnd.randint(loads // 2, loads))]
     for number in range(rnd.choice([0, 1, 2, 4])):
         at = rnd.randrange(len(steps) + 1)
         count = rnd.choice([1, loaders])
@@ -97,15 +97,24 @@ def _deep_plan(rnd: random.Random, query_id: int) -> dict[str, Any]:
 
 
 class _Records:
-    """Records that mostly are of types that plans sample, about few vertices; time goes on, and some are late."""
+    """Records that mostly are of types that plans sample, and about few sources, so that rows change all the time.
+
+    Time goes on, and some are late.
+    """
 
     def __init__(self, rnd: random.Random, plans: Sequence[dict[str, Any]]) -> None:
         self._random = rnd
         self._kept: list[Raw] = []
-        nodes = [{p["key"]: p["value"] for p in n["params"]} for document in plans for n in document["query_plan"]["plan_nodes"]]
-        self._joins = [join for n in nodes if "etype" in n for join in JOINS if join[:2] == (n["etype"], n["vtype"])]
-        self._vtypes = [n["vtype"] for n in nodes if "versions" in n]
-        self._ids = rnd.sample(IDS, rnd.randint(2, 6))
+        self._joins: list[tuple[int, int, int]] = []
+        self._vtypes: list[int] = []
+        for node in (n for document in plans for n in document["query_plan"]["plan_nodes"][1:]):
+            params = {p["key"]: p["value"] for p in node["params"]}
+            if "etype" not in params:
+                self._vtypes.append(params["vtype"])
+                continue
+            weight = 4 if node["links"] else 1  # what other rows hang on
+            self._joins += weight * [join for join in JOINS if join[:2] == (params["etype"], params["vtype"])]
+        self._sources = rnd.sample(IDS, rnd.choice([1, 2, 3, len(IDS)]))
 
     def load(self, loader: int, pause_s: float) -> Load:
         """Return a batch of new records and of earlier ones, some of them with another weight or other attributes."""
@@ -120,11 +129,11 @@ class _Records:
         rnd = self._random
         if rnd.random() < 0.1:
             return record(rnd)
-        now = len(self._kept) // 3
+        now = len(self._kept) // 4
         times = range(now - 4, now + 2)
         if self._vtypes and rnd.random() < 0.2:
-            return vertex(rnd, rnd.choice(self._vtypes), self._ids, times)
-        return edge(rnd, rnd.choice(self._joins), self._ids, times)
+            return vertex(rnd, rnd.choice(self._vtypes), IDS, times)
+        return edge(rnd, rnd.choice(self._joins), self._sources, times)
 
 
 def _again(rnd: random.Random, raw: Raw) -> Raw:
