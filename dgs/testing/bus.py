@@ -133,7 +133,7 @@ class SimBus:
         await self._life.point()
         loop, log = asyncio.get_running_loop(), self._logs.log(place)
         deadline_s = loop.time() + wait_s
-        limit = min(max_bytes, self._life.node.random.choice((1, 500, max_bytes)))
+        limit = min(max_bytes, self._life.node.random.choice((1, 2000, max_bytes)))
         while True:
             ring = log.grown.next_ring()
             entries = log.read(position, limit)

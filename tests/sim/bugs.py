@@ -278,30 +278,28 @@ BUGS: dict[str, Bug] = {
     "a serving partition accepts gaps": Bug(_serving_reads(lambda had, pack: max(had, pack.first - 1)), ["bus fails"]),
     "only the failed entry is sent again": Bug(_patched(Outbox, "_append", _only_the_first_again), ["bus fails"]),
     "a commit does not wait for what was emitted": Bug(
-        _patched(Outbox, "settled", _settled_samples_at_once), ["bus fails", "crash"]
+        _patched(Outbox, "settled", _settled_samples_at_once), ["bus fails", "crash", "kill"]
     ),
     "a snapshot does not wait for what was emitted": Bug(
-        _patched(Outbox, "settled", _settled_requests_at_once), ["bus fails", "crash"]
+        _patched(Outbox, "settled", _settled_requests_at_once), ["bus fails", "crash", "kill"]
     ),
     "a snapshot does not wait for rounds that were told": Bug(
-        _patched(ServingWorker, "_settled", _settle_without_rounds), ["coordinator", "crash"]
+        _patched(ServingWorker, "_settled", _settle_without_rounds), ["coordinator", "crash at disk"]
     ),
     "additions come before removals": Bug(_patched(ServingMachine, "_edge_blocks", _add_before_removing)),
     "only subscribers are fed": Bug(_patched(SamplerMachine, "_route", _feed_subscribers_only)),
-    "blocks come in table order": Bug(
-        _patched(SamplerMachine, "_route", _emit_in_table_order), ["older state", "twin", "crash", "slow"]
-    ),
+    "blocks come in table order": Bug(_patched(SamplerMachine, "_route", _emit_in_table_order), ["crash at disk"]),
     "an unsubscribe is lost": Bug(_patched(needs, "_request", _lose_unsubscribes)),
     "rows are shown while pending": Bug(_patched(ServingMachine, "_edge_blocks", _show_pending_rows), ["slow"]),
     "an older answer ends the wait": Bug(_patched(ServingMachine, "_edge_blocks", _take_any_answer), ["slow", "bus fails"]),
     "a barrier has one round less": Bug(_patched(OperatorSet, "rounds", lambda self: max(1, _rounds(self) - 1))),
     "notes run ahead": Bug(_patched(SamplerWorker, "_flush", _note_before_items)),
     "positions go back": Bug(_patched(ServingMachine, "apply", _positions_go_back)),
-    "a snapshot is not of one cut": Bug(_patched(RowsImage, "preserve", lambda *_: None), ["crash", "slow"]),
-    "a sweep depends on pieces": Bug(_patched(ServingMachine, "_apply_items", _sweep_where_a_piece_ends), ["crash", "twin"]),
+    "a snapshot is not of one cut": Bug(_patched(RowsImage, "preserve", lambda *_: None), ["crash at disk"]),
+    "a sweep depends on pieces": Bug(_patched(ServingMachine, "_apply_items", _sweep_where_a_piece_ends), ["crash at disk", "twin"]),
     "history forgets what a commit is writing": Bug(_patched(History, "freeze", _forget_what_is_frozen), ["bus fails"]),
     "a subscription is not committed": Bug(
-        _patched(SamplerMachine, "_subscriptions", _commit_no_subscribers), ["crash", "older state"]
+        _patched(SamplerMachine, "_subscriptions", _commit_no_subscribers), ["crash", "kill", "older state"]
     ),
     "the coordinator answers before it saves": Bug(_patched(Coordinator, "_change", _answer_before_saving), ["coordinator"]),
     "the coordinator leaves a partition out": Bug(_patched(Coordinator, "_write_pending", _write_to_some)),

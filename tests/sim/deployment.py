@@ -40,6 +40,8 @@ WAIT_S = 3.0
 """A loader waits so long for a barrier."""
 REQUESTS_S = 0.05
 """A request comes about so often."""
+LOOK_SHARE = 0.5
+"""How often answers are checked when a worker has applied something."""
 SLICE_S = 0.001
 
 Main = Callable[[Life], Coroutine[Any, Any, None]]
@@ -116,11 +118,10 @@ class SimDeployment:
             node.kill()
         self.logs.lose_power(self._random)
 
-    def deliver_again(self, place: Place, back: int, count: int) -> None:
-        """Some entries of a log, the first of them so many before its last, arrive there once more."""
-        journal = self.logs.journal.get(place, [])
-        if journal:
-            first = max(0, len(journal) - 1 - back)
+    def deliver_again(self, place: Place, share: float, count: int) -> None:
+        """Some entries of a log, from this share of it on, arrive there once more."""
+        if journal := self.logs.journal.get(place):
+            first = int(share * len(journal))
             self.logs.write(place, [entry.data for entry in journal[first : first + count]])
             self.logs.sync(place)
 
@@ -371,7 +372,8 @@ class SimDeployment:
         served = self.serving.get(name)
         if place[0] == SAMPLES and served is not None and served.looked_at != served.worker.position:
             served.looked_at = served.worker.position
-            self.check(name)
+            if self._random.random() < LOOK_SHARE:
+                self.check(name)
 
     def check(self, name: str) -> None:
         """Check some answers of a serving partition, or all answers of all when a barrier has become READY."""

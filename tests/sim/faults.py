@@ -10,9 +10,9 @@ from dgs.testing.bus import Place
 from dgs.testing.node import ANY, APPEND, COMMIT, SYNC, Node
 from tests.sim.workload import Workload
 
-HISTORY_S = 0.6
-"""Faults begin within so much time."""
-POINTS = {ANY: (30, 100, 300), APPEND: (10, 40), COMMIT: (3, 20), SYNC: (3, 12)}
+WITHIN_S = (0.4, 1.0, 2.0)
+"""Faults of a history begin within one of these."""
+POINTS = {ANY: (50, 200, 600), APPEND: (10, 40), COMMIT: (3, 20), SYNC: (3, 12, 40)}
 """Of a node, by kind, within which it crashes at one."""
 
 
@@ -25,8 +25,8 @@ class Victims(Protocol):
     def lose_power(self) -> None:
         """All processes die, and so does what was not synced."""
 
-    def deliver_again(self, place: Place, back: int, count: int) -> None:
-        """Some entries of a log, the first of them so many before its last, arrive there once more."""
+    def deliver_again(self, place: Place, share: float, count: int) -> None:
+        """Some entries of a log, from this share of it on, arrive there once more."""
 
     def set_back(self, name: str, back: int) -> None:
         """A process dies, and lives again from a state so many commits or snapshots older."""
@@ -59,6 +59,17 @@ class Timed:
 
 
 @dataclass(frozen=True, slots=True)
+class Kill(Timed):
+    """A process dies, whatever it is at."""
+
+    node: str
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.node(self.node).kill()
+
+
+@dataclass(frozen=True, slots=True)
 class PowerLoss(Timed):
     """Everything dies at once, and logs lose what was not synced."""
 
@@ -81,16 +92,16 @@ class BusFails(Timed):
 
 @dataclass(frozen=True, slots=True)
 class DuplicateDelivery(Timed):
-    """Some entries, the first of them so many before the last, arrive once more."""
+    """Some entries, the first of them from this share of the log on, arrive once more."""
 
     topic: str
     partition: int
-    back: int
+    share: float
     count: int
 
     async def do(self, at: Victims) -> None:
         """Do it."""
-        at.deliver_again((self.topic, self.partition), self.back, self.count)
+        at.deliver_again((self.topic, self.partition), self.share, self.count)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +189,18 @@ class TwinEnds(Timed):
 
 
 Fault = (
-    Crash | PowerLoss | BusFails | DuplicateDelivery | Pause | Slow | ClockJump | DiskRefuses | OlderState | TwinBegins | TwinEnds
+    Crash
+    | Kill
+    | PowerLoss
+    | BusFails
+    | DuplicateDelivery
+    | Pause
+    | Slow
+    | ClockJump
+    | DiskRefuses
+    | OlderState
+    | TwinBegins
+    | TwinEnds
 )
 
 
@@ -206,11 +228,12 @@ class _Drawing:
         workers = [*self._samplers, *(["frontend"] if workload.together else ["coordinator", *serving])]
         self._workers = rnd.sample(workers, rnd.randint(1, min(3, len(workers))))
         self._everyone = [*self._workers, *self._workers, *(f"loader-{i}" for i in workload.loaders[:1])]
+        self._most_s = rnd.choice(WITHIN_S)
         self._kinds = kinds or rnd.sample(list(self._KINDS), rnd.randint(2, 5))
 
     def one(self) -> list[Fault]:
         """Return one fault, or those that belong together."""
-        return self._KINDS[self._random.choice(self._kinds)](self, self._random, self._random.random() * HISTORY_S)
+        return self._KINDS[self._random.choice(self._kinds)](self, self._random, self._random.random() * self._most_s)
 
     def _crash(self, rnd: random.Random, at_s: float) -> list[Fault]:
         name = rnd.choice(self._everyone)
@@ -218,10 +241,19 @@ class _Drawing:
         kind = rnd.choice(kinds)
         return [Crash(name, kind, rnd.randint(1, rnd.choice(POINTS[kind])))]
 
+    def _crash_at_disk(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        """Around a write that decides what is durable."""
+        name = rnd.choice(self._workers)
+        kind = COMMIT if name in self._samplers else SYNC
+        return [Crash(name, kind, rnd.randint(1, rnd.choice(POINTS[kind])))]
+
+    def _kill(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        return [Kill(at_s, rnd.choice(self._everyone))]
+
     def _coordinator(self, rnd: random.Random, at_s: float) -> list[Fault]:
         name = "frontend" if self._workload.together else "coordinator"
         if rnd.random() < 0.5:
-            return [Pause(at_s, name, rnd.choice([0.2, 0.5]))]
+            return [Pause(at_s, name, rnd.choice([0.3, 1.5]))]
         kind = rnd.choice([APPEND, SYNC])
         return [Crash(name, kind, rnd.randint(1, POINTS[kind][0]))]
 
@@ -234,7 +266,7 @@ class _Drawing:
     def _duplicates(self, rnd: random.Random, at_s: float) -> list[Fault]:
         topic = rnd.choice([RECORDS, RECORDS, SAMPLES])
         count = self._workload.partitions if topic == RECORDS else self._workload.serving_partitions
-        return [DuplicateDelivery(at_s, topic, rnd.randrange(count), rnd.randint(0, 30), rnd.randint(1, 8))]
+        return [DuplicateDelivery(at_s, topic, rnd.randrange(count), rnd.random(), rnd.randint(1, 12))]
 
     def _pause(self, rnd: random.Random, at_s: float) -> list[Fault]:
         return [Pause(at_s, rnd.choice(self._everyone), rnd.choice([0.05, 0.2, 0.5, 3.0]))]
@@ -258,7 +290,8 @@ class _Drawing:
 
     _KINDS: ClassVar[dict[str, Callable[["_Drawing", random.Random, float], list[Fault]]]] = {
         "crash": _crash,
-        "crash again": _crash,
+        "crash at disk": _crash_at_disk,
+        "kill": _kill,
         "coordinator": _coordinator,
         "bus fails": _bus_fails,
         "power loss": _power_loss,

@@ -107,7 +107,6 @@ async def _play(deployment: SimDeployment, script: Script) -> None:
     for fault in sorted(timed, key=lambda fault: fault.at_s):
         await asyncio.sleep(fault.at_s - loop.time())
         await fault.do(deployment)
-    await asyncio.sleep(faults.HISTORY_S - loop.time())
     while not all(map(deployment.done, deployment.loaded)) and loop.time() < WITHIN_S / 2:  # noqa: ASYNC110 -- time is free
         await asyncio.sleep(POLL_S)
     deployment.calm()

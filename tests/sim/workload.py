@@ -8,7 +8,7 @@ from typing import Any
 from dgs.testing.draws import IDS, edge, plan, record, vertex
 from dgs.testing.graph import JOINS, Raw, Vertex
 
-LOADERS_MOST, RECORDS_MOST = 3, 8
+LOADERS_MOST, RECORDS_MOST = 3, 10
 
 
 @dataclass(frozen=True, slots=True)
