@@ -7,7 +7,7 @@ DEMO_DIR := demo-data
 SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run test quick lint fuzz perf perf-memory docs proto screenshots clean
+.PHONY: help venv demo run test quick lint sim fuzz perf perf-memory docs proto screenshots clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ lint: $(STAMP) ## style, types and layers
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+sim: $(STAMP) ## simulate histories full of faults: make sim SEEDS=0-999, or fresh ones: make sim SECONDS=600
+	$(BIN)/python -m tests.sim $(if $(SEEDS),--seeds $(SEEDS),--seconds $(SECONDS))
 
 fuzz: $(STAMP) ## fuzz from fresh seeds for a while: make fuzz SECONDS=600
 	FUZZ_SECONDS=$(SECONDS) $(BIN)/pytest tests/fuzz -k fresh

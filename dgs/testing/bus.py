@@ -13,7 +13,7 @@ from dgs.bus.base import Entry
 from dgs.bus.memory import MemoryLog
 from dgs.core.errors import StateError
 from dgs.core.types import PartitionIndex, Position
-from dgs.testing.node import APPEND, Life
+from dgs.testing.process import APPEND, Life
 
 NOTHING, EVERYTHING, PARTS = "nothing", "everything", "parts"
 """What stands in the log after an append that fails."""
@@ -106,15 +106,15 @@ class SimBus:
 
     async def append(self, topic: str, partition: PartitionIndex, entries: Sequence[bytes]) -> Position:
         """See `Bus.append`; OSError where a fault wants it."""
-        node, place = self._life.node, (topic, int(partition))
+        process, place = self._life.process, (topic, int(partition))
         await self._life.point()
-        fails = asyncio.get_running_loop().time() < node.appends_fail_until_s
-        fault = node.random.choice(FAILURES) if fails else None
-        if node.append_s:
-            await asyncio.sleep(node.random.random() * node.append_s)
+        fails = asyncio.get_running_loop().time() < process.appends_fail_until_s
+        fault = process.random.choice(FAILURES) if fails else None
+        if process.append_s:
+            await asyncio.sleep(process.random.random() * process.append_s)
         self._life.touch(APPEND)
         if fault != NOTHING:
-            stand = entries if fault != PARTS else [e for e in entries if node.random.random() < 0.5]
+            stand = entries if fault != PARTS else [e for e in entries if process.random.random() < 0.5]
             self._logs.write(place, stand)
             self._life.touch(APPEND)
             await self._life.point()
@@ -133,7 +133,7 @@ class SimBus:
         await self._life.point()
         loop, log = asyncio.get_running_loop(), self._logs.log(place)
         deadline_s = loop.time() + wait_s
-        limit = min(max_bytes, self._life.node.random.choice((1, 2000, max_bytes)))
+        limit = min(max_bytes, self._life.process.random.choice((1, 2000, max_bytes)))
         while True:
             ring = log.grown.next_ring()
             entries = log.read(position, limit)

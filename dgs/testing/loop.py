@@ -1,7 +1,7 @@
 """An event loop with a clock of its own: nothing sleeps, time jumps to the next timer, and one seed gives one history.
 
 All runs in one thread. What asks for a thread (`asyncio.to_thread`) is run in line, as the process that asks wants it, see
-`dgs.testing.node`. A loop on which nothing is left to wait for ends with an error instead of standing still.
+`dgs.testing.process`. A loop on which nothing is left to wait for ends with an error instead of standing still.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple
 
-from dgs.testing.node import life_of, running_life
+from dgs.testing.process import life_of, running_life
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dgs.core.types import Position
 from dgs.store.base import Batch
 from dgs.store.memory import MemoryStore
-from dgs.testing.node import COMMIT, Life
+from dgs.testing.process import COMMIT, Life
 
 
 class SimStore:
@@ -41,7 +41,7 @@ class OpenedStore:
     def write(self, batch: Batch) -> None:
         """See `Store.write`; OSError where a fault wants it. The process may die just before or just after."""
         self._life.touch(COMMIT)
-        if self._life.node.refused():
+        if self._life.process.refused():
             raise OSError("a fault of the simulation: the disk refuses the commit")
         self._memory.write(batch)
         self._store.commits.append(batch)

@@ -296,7 +296,9 @@ BUGS: dict[str, Bug] = {
     "notes run ahead": Bug(_patched(SamplerWorker, "_flush", _note_before_items)),
     "positions go back": Bug(_patched(ServingMachine, "apply", _positions_go_back)),
     "a snapshot is not of one cut": Bug(_patched(RowsImage, "preserve", lambda *_: None), ["crash at disk"]),
-    "a sweep depends on pieces": Bug(_patched(ServingMachine, "_apply_items", _sweep_where_a_piece_ends), ["crash at disk", "twin"]),
+    "a sweep depends on pieces": Bug(
+        _patched(ServingMachine, "_apply_items", _sweep_where_a_piece_ends), ["crash at disk", "twin"]
+    ),
     "history forgets what a commit is writing": Bug(_patched(History, "freeze", _forget_what_is_frozen), ["bus fails"]),
     "a subscription is not committed": Bug(
         _patched(SamplerMachine, "_subscriptions", _commit_no_subscribers), ["crash", "kill", "older state"]

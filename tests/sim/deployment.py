@@ -29,7 +29,7 @@ from dgs.serving.worker import ServingWorker
 from dgs.store.snapshots import SnapshotFolder
 from dgs.testing.bus import Place, SimBus, SimLogs
 from dgs.testing.graph import DIMENSION, SCHEMA, Raw, batch_of, by_partition
-from dgs.testing.node import Life, Node, running_life
+from dgs.testing.process import Life, SimProcess, running_life
 from dgs.testing.store import SimStore
 from tests.sim.invariants import Invariants, Served, ViolationError
 from tests.sim.workload import Load, SetBarrier, Workload
@@ -57,7 +57,7 @@ class SimDeployment:
 
     Attributes:
         logs: what stands in the logs.
-        nodes: the processes by name.
+        processes: all of them by name.
         serving: who answers, by the name of the partition or of its twin.
         samplers: the samplers that run, likewise.
         crashes: lives that a fault has ended.
@@ -74,7 +74,7 @@ class SimDeployment:
         )
         self.invariants = Invariants(self._deployment, workload)
         self.logs = SimLogs(synced=workload.synced, on_entry=self.invariants.on_entry)
-        self.nodes: dict[str, Node] = {}
+        self.processes: dict[str, SimProcess] = {}
         self.serving: dict[str, Served] = {}
         self.samplers: dict[str, SamplerWorker] = {}
         self.crashes = 0
@@ -82,6 +82,7 @@ class SimDeployment:
         self._stores = {f"sampler-{p}": SimStore() for p in range(workload.partitions)}
         self._folders = {f"serving-{s}": folder / f"serving-{s}" for s in range(workload.serving_partitions)}
         self._coordinator: tuple[Life, Coordinator] | None = None
+        self._failure: BaseException | None = None
         self._calm = False
         self._set: set[tuple[str, int]] = set()
         self._file = StateFile(folder / "state.json", self._deployment)
@@ -106,16 +107,16 @@ class SimDeployment:
 
     # Faults, see `tests.sim.faults.Victims` -------------------------------------------------------------------------------------
 
-    def node(self, name: str) -> Node:
-        """Return a node."""
-        if name not in self.nodes:
-            self.nodes[name] = Node(name, self._seed)
-        return self.nodes[name]
+    def process(self, name: str) -> SimProcess:
+        """Return a process."""
+        if name not in self.processes:
+            self.processes[name] = SimProcess(name, self._seed)
+        return self.processes[name]
 
     def lose_power(self) -> None:
         """All processes die, and so does what was not synced."""
-        for node in self.nodes.values():
-            node.kill()
+        for process in self.processes.values():
+            process.kill()
         self.logs.lose_power(self._random)
 
     def deliver_again(self, place: Place, share: float, count: int) -> None:
@@ -127,7 +128,7 @@ class SimDeployment:
 
     def set_back(self, name: str, back: int) -> None:
         """A process dies, and lives again from a state so many commits or snapshots older."""
-        self.node(name).kill()
+        self.process(name).kill()
         if name in self._stores:
             self._stores[name] = self._stores[name].older(back)
         for part, folder in self._folders.items():
@@ -136,7 +137,7 @@ class SimDeployment:
 
     def begin_twin(self, name: str, back: int) -> None:
         """A second copy of a process begins, from a state so many commits older."""
-        twin = self.node(twin_of(name))
+        twin = self.process(twin_of(name))
         if twin.life is not None:
             return
         partition = int(name.rpartition("-")[2])
@@ -154,12 +155,12 @@ class SimDeployment:
 
     def end_twin(self, name: str, promoted: bool) -> None:
         """The second copy dies, or the first one does and goes on from the second one's state."""
-        twin = self.node(twin_of(name))
+        twin = self.process(twin_of(name))
         if twin.life is None:
             return
         twin.kill()
         if promoted:
-            self.node(name).kill()
+            self.process(name).kill()
             if name in self._stores:
                 self._stores[name] = self._stores[twin.name]
             else:
@@ -175,14 +176,12 @@ class SimDeployment:
     def calm(self) -> None:
         """No more faults from now on."""
         self._calm = True
-        for name in list(self.nodes):
+        for name in list(self.processes):
             self.end_twin(name, promoted=False)
-        for node in self.nodes.values():
-            node.slowness, node.refusals, node.paused_until_s, node.appends_fail_until_s = 1.0, 0, 0.0, 0.0
-            for points in node.crash_points.values():
+        for process in self.processes.values():
+            process.slowness, process.refusals, process.paused_until_s, process.appends_fail_until_s = 1.0, 0, 0.0, 0.0
+            for points in process.crash_points.values():
                 points.clear()
-
-    _failure: BaseException | None = None
 
     def _lose_snapshots(self, part: str, folder: SnapshotFolder, back: int) -> None:
         """Lose or damage the newest snapshots, as far as the log reaches back to those that are left."""
@@ -204,12 +203,12 @@ class SimDeployment:
 
     async def _keep(self, name: str, main: Main, finished: Callable[[], bool] = lambda: False) -> None:
         """Have a process live again and again."""
-        node = self.node(name)
+        process = self.process(name)
         while True:
             try:
-                await asyncio.shield(node.start(main).ended)
+                await asyncio.shield(process.start(main).ended)
             except Exception as e:
-                raise ViolationError(f"{name} has failed: {e!r}") from e
+                raise ViolationError(f"{name} has failed: {first_of(e)!r}") from e
             if finished():
                 return
             self.crashes += 1
@@ -225,7 +224,7 @@ class SimDeployment:
                 PartitionIndex(partition),
                 bus,
                 self._stores[name].opened(life),
-                clock=life.node.clock,
+                clock=life.process.clock,
                 commit_interval_s=self._workload.commit_interval_s,
                 dead_letters=_no_dead_letters,
             )
@@ -252,7 +251,7 @@ class SimDeployment:
                 self._deployment,
                 PartitionIndex(partition),
                 bus,
-                clock=life.node.clock,
+                clock=life.process.clock,
                 slice_s=SLICE_S,
                 on_round=lambda s, done: rounds.done(s, done.barrier, done.round),
                 rounds_reported=rounds.all_reported,
@@ -263,7 +262,7 @@ class SimDeployment:
                     PartitionIndex(partition),
                     bus,
                     interval_s=self._workload.snapshot_interval_s,
-                    clock=life.node.clock,
+                    clock=life.process.clock,
                 ),
             )
             self.serving[name] = Served(worker, owner)
@@ -319,7 +318,7 @@ class SimDeployment:
             await insist("begin", begin)
             layouts = Layouts.from_json(SCHEMA, info["dimensions"])
             # What a loader sent before it died it sends again, or some of it.
-            for number in range(max(0, self.loaded[loader] - life.node.random.randrange(3)), len(steps)):
+            for number in range(max(0, self.loaded[loader] - life.process.random.randrange(3)), len(steps)):
                 step = steps[number]
                 if isinstance(step, SetBarrier):
                     await self._set_barrier(step)
@@ -378,7 +377,7 @@ class SimDeployment:
     def check(self, name: str) -> None:
         """Check some answers of a serving partition, or all answers of all when a barrier has become READY."""
         if self._failure is not None:
-            raise ViolationError(f"a twin has failed: {self._failure!r}") from self._failure
+            raise ViolationError(f"a twin has failed: {first_of(self._failure)!r}") from self._failure
         life, coordinator = self._coordinator or (None, None)
         if life is not None and life.alive and coordinator is not None and self.invariants.look_at_barriers(coordinator):
             for served in self.serving.values():
@@ -401,6 +400,8 @@ class SimDeployment:
         """Return what is not at rest; empty if nothing is."""
         if unfinished := [n for n in self.loaded if not self.done(n)]:
             return f"loaders {unfinished} are not done"
+        if not self.logs.journal:
+            return "nobody has made the topics"
         ends = [self.logs.end((RECORDS, p)) for p in range(self._deployment.partitions)]
         for p, end in enumerate(ends):
             sampler = self.samplers.get(f"sampler-{p}")
@@ -413,6 +414,11 @@ class SimDeployment:
             if (positions := list(served.worker.reflected().positions)) != ends:
                 return f"serving partition {s} reflects {positions}, the logs end at {ends}"
         return ""
+
+
+def first_of(failure: BaseException) -> BaseException:
+    """Return the first failure of a group of them."""
+    return first_of(failure.exceptions[0]) if isinstance(failure, BaseExceptionGroup) else failure
 
 
 def _all_of(mains: list[Main]) -> Main:

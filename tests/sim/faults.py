@@ -1,4 +1,4 @@
-"""What goes wrong in a simulated deployment: a list of faults, drawn up front, each at a time or at a count of its node's own."""
+"""What goes wrong in a simulated deployment: a list of faults, drawn up front, each at a time or at a count of its process."""
 
 import random
 from collections.abc import Callable, Sequence
@@ -7,20 +7,20 @@ from typing import ClassVar, Protocol
 
 from dgs.bus.base import RECORDS, SAMPLES
 from dgs.testing.bus import Place
-from dgs.testing.node import ANY, APPEND, COMMIT, SYNC, Node
+from dgs.testing.process import ANY, APPEND, COMMIT, SYNC, SimProcess
 from tests.sim.workload import Workload
 
 WITHIN_S = (0.4, 1.0, 2.0)
 """Faults of a history begin within one of these."""
 POINTS = {ANY: (50, 200, 600), APPEND: (10, 40), COMMIT: (3, 20), SYNC: (3, 12, 40)}
-"""Of a node, by kind, within which it crashes at one."""
+"""Of a process, by kind, within which it crashes at one."""
 
 
 class Victims(Protocol):
     """What faults can be done to."""
 
-    def node(self, name: str) -> Node:
-        """Return a node."""
+    def process(self, name: str) -> SimProcess:
+        """Return a process."""
 
     def lose_power(self) -> None:
         """All processes die, and so does what was not synced."""
@@ -40,15 +40,15 @@ class Victims(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """A process dies at a point of its work, of a kind, counted over all its lives; see `dgs.testing.node`."""
+    """A process dies at a point of its work, of a kind, counted over all its lives; see `dgs.testing.process`."""
 
-    node: str
+    process: str
     kind: str
     point: int
 
     async def do(self, at: Victims) -> None:
         """Have it die there."""
-        at.node(self.node).crash_points[self.kind].add(self.point)
+        at.process(self.process).crash_points[self.kind].add(self.point)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,11 +62,11 @@ class Timed:
 class Kill(Timed):
     """A process dies, whatever it is at."""
 
-    node: str
+    process: str
 
     async def do(self, at: Victims) -> None:
         """Do it."""
-        at.node(self.node).kill()
+        at.process(self.process).kill()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,12 +82,12 @@ class PowerLoss(Timed):
 class BusFails(Timed):
     """Appends of a process fail for a while, most of them, with nothing, all, or parts of their entries in the log."""
 
-    node: str
+    process: str
     for_s: float
 
     async def do(self, at: Victims) -> None:
         """Do it."""
-        at.node(self.node).appends_fail_until_s = self.at_s + self.for_s
+        at.process(self.process).appends_fail_until_s = self.at_s + self.for_s
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,84 +108,84 @@ class DuplicateDelivery(Timed):
 class Pause(Timed):
     """A process stands still, as under SIGSTOP."""
 
-    node: str
+    process: str
     for_s: float
 
     async def do(self, at: Victims) -> None:
         """Do it."""
-        at.node(self.node).paused_until_s = self.at_s + self.for_s
+        at.process(self.process).paused_until_s = self.at_s + self.for_s
 
 
 @dataclass(frozen=True, slots=True)
 class Slow(Timed):
     """A process is slow from now on."""
 
-    node: str
+    process: str
     factor: float
 
     async def do(self, at: Victims) -> None:
         """Do it."""
-        at.node(self.node).slowness = self.factor
+        at.process(self.process).slowness = self.factor
 
 
 @dataclass(frozen=True, slots=True)
 class ClockJump(Timed):
     """The clock of a process jumps, forwards or back."""
 
-    node: str
+    process: str
     by_s: float
 
     async def do(self, at: Victims) -> None:
         """Do it."""
-        at.node(self.node).skew_s += self.by_s
+        at.process(self.process).skew_s += self.by_s
 
 
 @dataclass(frozen=True, slots=True)
 class DiskRefuses(Timed):
     """The disk of a process refuses some writes."""
 
-    node: str
+    process: str
     writes: int
 
     async def do(self, at: Victims) -> None:
         """Do it."""
-        at.node(self.node).refusals += self.writes
+        at.process(self.process).refusals += self.writes
 
 
 @dataclass(frozen=True, slots=True)
 class OlderState(Timed):
     """A sampler or serving partition is restored from an older state."""
 
-    node: str
+    process: str
     back: int
 
     async def do(self, at: Victims) -> None:
         """Do it."""
-        at.set_back(self.node, self.back)
+        at.set_back(self.process, self.back)
 
 
 @dataclass(frozen=True, slots=True)
 class TwinBegins(Timed):
     """A second copy of a partition's process begins to run, from an older state."""
 
-    node: str
+    process: str
     back: int
 
     async def do(self, at: Victims) -> None:
         """Do it."""
-        at.begin_twin(self.node, self.back)
+        at.begin_twin(self.process, self.back)
 
 
 @dataclass(frozen=True, slots=True)
 class TwinEnds(Timed):
     """The copy ends, or takes the place of the first."""
 
-    node: str
+    process: str
     promoted: bool
 
     async def do(self, at: Victims) -> None:
         """Do it."""
-        at.end_twin(self.node, self.promoted)
+        at.end_twin(self.process, self.promoted)
 
 
 Fault = (
@@ -205,7 +205,7 @@ Fault = (
 
 
 def draw(rnd: random.Random, workload: Workload, kinds: Sequence[str] = ()) -> tuple[Fault, ...]:
-    """Return any faults: none, a few, or many, of a few kinds at a few nodes, so that what goes together badly meets often.
+    """Return any faults: none, a few, or many, of a few kinds at a few processes, so that what goes together badly meets often.
 
     Args:
         rnd: draws.

@@ -10,7 +10,7 @@ from tempfile import TemporaryDirectory
 
 from dgs.testing.loop import VirtualLoop
 from tests.sim import faults, workload
-from tests.sim.deployment import SimDeployment
+from tests.sim.deployment import SimDeployment, first_of
 from tests.sim.faults import Crash, Fault
 from tests.sim.invariants import ViolationError
 from tests.sim.limits import low_limits
@@ -80,12 +80,12 @@ async def _run(script: Script, folder: Path) -> Outcome:
         playing.result()
         deployment.check_rest()
     except BaseExceptionGroup as group:
-        raise _first(group) from None
+        raise first_of(group) from None
     finally:
         for task in (running, playing):
             task.cancel()
-        for node in deployment.nodes.values():
-            node.kill()
+        for process in deployment.processes.values():
+            process.kill()
         await asyncio.wait([running, playing])
         await asyncio.sleep(0.1)
     return Outcome(
@@ -119,8 +119,3 @@ async def _play(deployment: SimDeployment, script: Script) -> None:
             return
         await asyncio.sleep(POLL_S)
     raise ViolationError(f"it does not come to rest: {deployment.moving() or 'entries go on and on'}")
-
-
-def _first(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    first = group.exceptions[0]
-    return _first(first) if isinstance(first, BaseExceptionGroup) else first

@@ -11,7 +11,7 @@ from dgs.core.strings import StringTable
 from dgs.sampler import worker as sampler
 from dgs.serving import image, pace, snapshots, state
 from dgs.serving import worker as serving
-from dgs.testing.node import SYNC, running_life
+from dgs.testing.process import SYNC, running_life
 
 LIMITS: dict[ModuleType, dict[str, float]] = {
     outbox: {"_ENTRIES_MOST": 4},
@@ -42,5 +42,5 @@ def _fsync(_: int) -> None:
     life = running_life()
     if life is not None:
         life.touch(SYNC)
-        if life.node.refused():
+        if life.process.refused():
             raise OSError("a fault of the simulation: the disk refuses to sync")

@@ -50,6 +50,7 @@ def simulate(seeds: Iterable[int], *, jobs: int, tell: Callable[[str], None], un
             break
         tally.add(outcome)
     if failed is not None:
+        get_ready()
         tell(explain(*failed))
     tell(tally.line(int(failed is not None), time.monotonic() - began))
     return failed is None

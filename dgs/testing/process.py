@@ -1,4 +1,4 @@
-"""Nodes: processes of a simulated deployment, which pause, lag, die at any point of their work, and live again.
+"""Processes of a simulated deployment, which pause, lag, die at any point of their work, and live again.
 
 Whatever a process does to the world outside (logs, stores, files) goes through points. At each a seeded time passes, and a fault
 may kill the process: just before it acts, or when it has acted and does not know it yet. A killed process acts no more. Its tasks
@@ -34,7 +34,7 @@ def life_of(context: Context | None) -> "Life | None":
     return _LIFE.get() if context is None else context.get(_LIFE)
 
 
-class Node:
+class SimProcess:
     """One process, over all its lives.
 
     Args:
@@ -106,8 +106,8 @@ class Life:
         ended: done when it is over; with an exception where its work has failed.
     """
 
-    def __init__(self, node: Node) -> None:
-        self.node = node
+    def __init__(self, process: SimProcess) -> None:
+        self.process = process
         self.alive = True
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._tasks: dict[asyncio.Task[Any], None] = {}
@@ -133,7 +133,7 @@ class Life:
         """End it: from now on nothing of it acts."""
         if not self.alive:
             return
-        self.alive, self.node.life = False, None
+        self.alive, self.process.life = False, None
         for task in list(self._tasks):
             task.cancel()
         if not self.ended.done():
@@ -142,15 +142,15 @@ class Life:
     async def point(self) -> None:
         """Let time pass; the process may die here."""
         self.touch(ANY)
-        await asyncio.sleep(self.node.delay_s())
+        await asyncio.sleep(self.process.delay_s())
         loop = asyncio.get_running_loop()
-        while self.node.paused_until_s > loop.time():  # noqa: ASYNC110 -- its end may be put off
-            await asyncio.sleep(self.node.paused_until_s - loop.time())
+        while self.process.paused_until_s > loop.time():  # noqa: ASYNC110 -- its end may be put off
+            await asyncio.sleep(self.process.paused_until_s - loop.time())
 
     async def disk(self) -> None:
         """Wait for the disk; the process may die here."""
         self.touch(ANY)
-        await asyncio.sleep(self.node.random.random() * self.node.disk_s * self.node.slowness)
+        await asyncio.sleep(self.process.random.random() * self.process.disk_s * self.process.slowness)
 
     def touch(self, kind: str) -> None:
         """Pass a point of a kind in no time.
@@ -159,9 +159,9 @@ class Life:
             CancelledError: the process is dead, or dies here.
         """
         if self.alive:
-            node = self.node
-            node.passed[kind] += 1
-            if node.passed[kind] not in node.crash_points[kind]:
+            process = self.process
+            process.passed[kind] += 1
+            if process.passed[kind] not in process.crash_points[kind]:
                 return
             self.kill()
         raise asyncio.CancelledError
