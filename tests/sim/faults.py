@@ -223,9 +223,9 @@ class _Drawing:
         self._random = rnd
         self._workload = workload
         self._samplers = [f"sampler-{p}" for p in range(workload.partitions)]
-        serving = [f"serving-{s}" for s in range(workload.serving_partitions)]
-        self._twinned = self._samplers if workload.together else [*self._samplers, *serving]
-        workers = [*self._samplers, *(["frontend"] if workload.together else ["coordinator", *serving])]
+        self._serving = [f"serving-{s}" for s in range(workload.serving_partitions)]
+        self._twinned = self._samplers if workload.together else [*self._samplers, *self._serving]
+        workers = [*self._samplers, *(["frontend"] if workload.together else ["coordinator", *self._serving])]
         self._workers = rnd.sample(workers, rnd.randint(1, min(3, len(workers))))
         self._everyone = [*self._workers, *self._workers, *(f"loader-{i}" for i in workload.loaders[:1])]
         self._most_s = rnd.choice(WITHIN_S)
@@ -251,11 +251,14 @@ class _Drawing:
         return [Kill(at_s, rnd.choice(self._everyone))]
 
     def _coordinator(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        """It is away for a while, and a serving partition may die meanwhile; or it dies while it writes."""
         name = "frontend" if self._workload.together else "coordinator"
         if rnd.random() < 0.5:
-            return [Pause(at_s, name, rnd.choice([0.3, 1.5]))]
+            away_s = rnd.choice([0.3, 1.5])
+            away: list[Fault] = [Pause(at_s, name, away_s)]
+            return away if self._workload.together else [*away, Kill(at_s + rnd.random() * away_s, rnd.choice(self._serving))]
         kind = rnd.choice([APPEND, SYNC])
-        return [Crash(name, kind, rnd.randint(1, POINTS[kind][0]))]
+        return [Crash(name, kind, rnd.randint(1, rnd.choice(POINTS[kind])))]
 
     def _bus_fails(self, rnd: random.Random, at_s: float) -> list[Fault]:
         return [BusFails(at_s, rnd.choice(self._everyone), rnd.choice([0.1, 0.4, 1.0]))]
