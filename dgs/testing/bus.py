@@ -59,6 +59,10 @@ class SimLogs:
         """Return where a log ends."""
         return self._logs[place].end
 
+    def ends(self, topic: str) -> list[Position]:
+        """Return where all logs of a topic end."""
+        return [log.end for (name, _), log in sorted(self._logs.items(), key=lambda item: item[0]) if name == topic]
+
     def write(self, place: Place, entries: Sequence[bytes]) -> None:
         """Append entries; where they have to be synced, they can be read after `sync`."""
         self._unsynced[place] += entries
@@ -146,6 +150,11 @@ class SimBus:
         """See `Bus.end`."""
         await self._life.point()
         return self._logs.end((topic, int(partition)))
+
+    async def ends(self, topics: Sequence[str]) -> dict[str, list[Position]]:
+        """See `Bus.ends`."""
+        await self._life.point()
+        return {topic: self._logs.ends(topic) for topic in topics}
 
     async def truncate(self, topic: str, partition: PartitionIndex, position: Position) -> None:
         """See `Bus.truncate`."""

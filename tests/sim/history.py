@@ -59,7 +59,7 @@ def run(script: Script) -> Outcome:
     loop = VirtualLoop()
     loop.set_exception_handler(lambda *_: None)
     try:
-        with low_limits(script.workload.pack_bytes), TemporaryDirectory(prefix="dgs-sim-", dir=_memory_folder()) as folder:
+        with low_limits(script.workload), TemporaryDirectory(prefix="dgs-sim-", dir=_memory_folder()) as folder:
             return loop.run_until_complete(_run(script, Path(folder)))
     finally:
         loop.close()

@@ -12,12 +12,13 @@ from dgs.sampler import worker as sampler
 from dgs.serving import image, pace, snapshots, state
 from dgs.serving import worker as serving
 from dgs.testing.process import SYNC, running_life
+from tests.sim.workload import Workload
 
 LIMITS: dict[ModuleType, dict[str, float]] = {
     outbox: {"_ENTRIES_MOST": 4},
     sampler: {"NOTE_PAUSE_S": 0.03, "UNSENT_BYTES_MOST": 4000, "UNCOMMITTED_BYTES_MOST": 6000},
     serving: {"PACK_REQUESTS": 1, "UNSENT_BYTES_MOST": 1000},
-    pace: {"PIECE_BYTES_LEAST": 40, "PIECE_BYTES_MOST": 300},
+    pace: {"PIECE_BYTES_LEAST": 40},
     snapshots: {"MOVED_BYTES_LEAST": 300, "MOVED_SHARE_LEAST": 0.0},
     image: {"PIECE_BYTES": 1000, "TEXTS_A_PIECE": 1},
     state: {"SWEEP_ROWS": 3, "SWEEP_TEXTS": 2},
@@ -25,10 +26,12 @@ LIMITS: dict[ModuleType, dict[str, float]] = {
 
 
 @contextmanager
-def low_limits(pack_bytes: int) -> Iterator[None]:
-    """Have limits low for the length of a block; entries of blocks are of so many bytes at most."""
+def low_limits(load: Workload) -> Iterator[None]:
+    """Have limits low for the length of a block, those that a workload has among them."""
     with ExitStack() as stack:
-        stack.enter_context(patch.object(sampler, "PACK_BYTES", pack_bytes))
+        stack.enter_context(patch.object(sampler, "PACK_BYTES", load.pack_bytes))
+        stack.enter_context(patch.object(pace, "PIECE_BYTES_MOST", load.piece_bytes))
+        stack.enter_context(patch.object(serving, "GATHER_S", load.gather_s))
         for module, values in LIMITS.items():
             for name, value in values.items():
                 stack.enter_context(patch.object(module, name, value))

@@ -41,6 +41,8 @@ class Workload:
         together: coordinator and serving partitions are one process, as in `dgs up`; else each is one of its own.
         synced: `fsync: batch`; else `never`.
         pack_bytes: an entry of blocks is no larger, unless one block is.
+        piece_bytes: as much is applied at a time: part of an entry, or several.
+        gather_s: so long a serving partition lets entries gather.
         steps: of all loaders; each takes its own in this order.
     """
 
@@ -50,6 +52,8 @@ class Workload:
     together: bool
     synced: bool
     pack_bytes: int
+    piece_bytes: int
+    gather_s: float
     commit_interval_s: float
     snapshot_interval_s: float
     plans: tuple[dict[str, Any], ...] = field(repr=False)
@@ -80,6 +84,8 @@ def draw(rnd: random.Random) -> Workload:
         together=rnd.random() < 0.3,
         synced=rnd.random() < 0.5,
         pack_bytes=rnd.choice([150, 1500]),
+        piece_bytes=rnd.choice([300, 1000, 10_000]),
+        gather_s=rnd.choice([0.0, 0.0, 0.01]),
         commit_interval_s=rnd.choice([0.005, 0.03, 0.1, 0.5]),
         snapshot_interval_s=rnd.choice([0.0, 0.05, 0.15]),
         plans=plans,
