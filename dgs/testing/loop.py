@@ -10,7 +10,7 @@ from concurrent.futures import Executor
 from contextvars import Context
 from typing import Any, TypeVar, TypeVarTuple
 
-from dgs.testing.process import life_of, running_life
+from dgs.testing.process import ANY, life_of, running_life
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -50,7 +50,7 @@ class VirtualLoop(asyncio.BaseEventLoop):
         return self._selector.now_s
 
     def run_in_executor(self, executor: Executor | None, func: Callable[[*Ts], T], *args: *Ts) -> "asyncio.Future[T]":
-        """Run a blocking function in line, with pauses before and after."""
+        """Run a blocking function in line, after a pause."""
         return self.create_task(_in_line(func, *args))
 
     def _process_events(self, event_list: list[Any]) -> None:
@@ -68,7 +68,7 @@ async def _in_line(func: Callable[[*Ts], T], *args: *Ts) -> T:
         return func(*args)
     finally:
         if life is not None:
-            await life.disk()
+            life.touch(ANY)
 
 
 def _task(

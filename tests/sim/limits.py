@@ -20,7 +20,7 @@ LIMITS: dict[ModuleType, dict[str, float]] = {
     serving: {"PACK_REQUESTS": 1, "UNSENT_BYTES_MOST": 1000},
     pace: {"PIECE_BYTES_LEAST": 40},
     snapshots: {"MOVED_BYTES_LEAST": 300, "MOVED_SHARE_LEAST": 0.0},
-    image: {"PIECE_BYTES": 1000, "TEXTS_A_PIECE": 1},
+    image: {"PIECE_BYTES": 4000, "TEXTS_A_PIECE": 1},
     state: {"SWEEP_ROWS": 3, "SWEEP_TEXTS": 2},
 }
 

@@ -87,7 +87,7 @@ def draw(rnd: random.Random) -> Workload:
         piece_bytes=rnd.choice([300, 1000, 10_000]),
         gather_s=rnd.choice([0.0, 0.0, 0.01]),
         commit_interval_s=rnd.choice([0.005, 0.03, 0.1, 0.5]),
-        snapshot_interval_s=rnd.choice([0.0, 0.05, 0.15]),
+        snapshot_interval_s=rnd.choice([0.0, 0.08, 0.25]),
         plans=plans,
         steps=tuple(steps),
     )
