@@ -7,10 +7,10 @@ DEMO_DIR := demo-data
 SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run test quick lint sim fuzz perf perf-memory docs proto screenshots clean
+.PHONY: help venv demo run test quick lint sim fuzz perf perf-memory perf-recovery docs proto screenshots clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(STAMP) ## make .venv with the project and all that its tests need
 
@@ -52,6 +52,9 @@ perf: $(STAMP) ## measure everything beside its floor, in about five minutes
 
 perf-memory: $(STAMP) ## stream 50 million edges and watch memory and logs
 	$(BIN)/python -m perf.memory
+
+perf-recovery: $(STAMP) ## kill and restart a million vertices, and measure checkpoints, in about a quarter of an hour
+	$(BIN)/python -m perf.recovery
 
 proto: $(STAMP) ## generate dgs/wire/samples_pb2 from schemas/proto
 	@folder=$$(mktemp -d) && $(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=$$folder --pyi_out=$$folder dgs/v1/samples.proto \

@@ -24,6 +24,14 @@ def children_of(pid: int) -> dict[str, list[int]]:
     return found
 
 
+def is_running(pid: int) -> bool:
+    """Whether there is such a process, and it does not only wait to be buried."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
 def cpu_seconds(pids: Iterable[int]) -> float:
     """Return the CPU time that processes have used so far, in steps of a clock tick (mostly 10 ms)."""
     ticks = 0

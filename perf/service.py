@@ -7,12 +7,14 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -27,7 +29,7 @@ from dgs_loader.service import Service as Coordinator
 from dgs.bus import open_bus
 from dgs.core.records import RecordBatch
 from perf.graph import Graph
-from perf.process import children_of
+from perf.process import children_of, is_running
 
 BIN = Path(sys.executable).parent
 STOP_S = 60.0
@@ -40,14 +42,13 @@ class Service:
 
     Args:
         graph: whose schema and query it gets; nothing is loaded yet.
-        flags: of `dgs up`, besides those that tell where.
+        flags: of `dgs up`, besides those that tell where; `start` may be given others.
 
     Attributes:
         folder: everything that it keeps; its state is in `state`.
     """
 
     def __init__(self, graph: Graph, *flags: object) -> None:
-        self._graph = graph
         self._flags = flags
         self.folder = Path(tempfile.mkdtemp(prefix="dgs-perf-"))
         self.state = self.folder / "state"
@@ -56,10 +57,13 @@ class Service:
         self.connection = Connection(self.server)
         self.processes: dict[str, list[int]] = {}
         self._up: subprocess.Popen[bytes] | None = None
+        (self.folder / "schema.json").write_text(json.dumps(graph.schema_document()))
+        (self.folder / "perf.json").write_text(json.dumps(graph.query_document()))
 
     def __enter__(self) -> Self:
         try:
-            self._start()
+            self.start(*self._flags)
+            self.until_ready()
         except BaseException:
             self._stop()
             raise
@@ -68,15 +72,31 @@ class Service:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         self._stop()
 
-    def _start(self) -> None:
-        (self.folder / "schema.json").write_text(json.dumps(self._graph.schema_document()))
-        (self.folder / "perf.json").write_text(json.dumps(self._graph.query_document()))
+    def start(self, *flags: object) -> None:
+        """Start it where it does not run, and wait for nothing."""
+        assert self._up is None, "it runs"
         command: list[object] = [BIN / "dgs", "up", "--schema", self.folder / "schema.json", "--query", self.folder / "perf.json"]
-        command += ["--data-dir", self.state, "--port", self.port, "--parent", os.getpid(), *self._flags]
-        with (self.folder / "log").open("wb") as log:
+        command += ["--data-dir", self.state, "--port", self.port, "--parent", os.getpid(), *flags]
+        with (self.folder / "log").open("ab") as log:
             self._up = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+
+    def until_ready(self) -> None:
+        """Wait until it is ready."""
+        assert self._up is not None, "it was not started"
         self.connection.get("/readyz")
         self.processes = children_of(self._up.pid)
+
+    def kill(self) -> None:
+        """Kill -9 all processes at once; returns when they are gone."""
+        assert self._up is not None, "it was not started"
+        children = [pid for own in children_of(self._up.pid).values() for pid in own]
+        for pid in (self._up.pid, *children):
+            with suppress(ProcessLookupError):  # children die with their parent
+                os.kill(pid, signal.SIGKILL)
+        self._up.wait()
+        self._up = None
+        while any(map(is_running, children)):
+            time.sleep(_POLL_S)
 
     def _stop(self) -> None:
         self.connection.close()

@@ -12,7 +12,7 @@ import pytest
 from dgs.core.types import Int32s, Int64s
 from dgs.serving.lookup import Lookup
 from dgs.wire.samples_pb2 import Samples
-from perf import client
+from perf import client, recovery
 from perf.__main__ import TINY, run
 from perf.check import WrongAnswerError, check_all, check_message
 from perf.graph import Graph, Shape
@@ -119,6 +119,24 @@ def test_it_runs(part: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert document["machine"]["cores"] > 0
     assert {p.name for p in tmp_path.glob("*.png")} >= {"ratios.png"}
     assert "measured" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_recovery_runs(tmp_path: Path) -> None:
+    rows = recovery.run(recovery.Size(40_000, rounds=1), tmp_path)
+    document = json.loads((tmp_path / "recovery.json").read_text())
+    assert [r["work"] for r in document["rows"]] == [r.work for r in rows]
+    assert all(r.ours > 0 for r in rows)
+    assert {r.unit for r in rows if r.aim} == {"s", "ms", "edges/s"}
+
+
+@pytest.mark.slow
+def test_a_restart_with_wrong_answers_gives_no_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    of_graph = Graph.oracle
+    monkeypatch.setattr(Graph, "oracle", lambda self, seeds, later=0: of_graph(self, seeds, 60_000))
+    with pytest.raises(WrongAnswerError):
+        recovery.run(recovery.Size(6_000, rounds=1), tmp_path)
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_run_with_wrong_answers_gives_no_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
