@@ -21,6 +21,8 @@ import json
 import os
 import secrets
 import time
+import zlib
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -271,13 +273,20 @@ def _first_difference(standing: Schema, wanted: Schema) -> str:
     return f"{key} has …{has[start : start + 80]}… there and …{asked[start : start + 80]}… in the file given"
 
 
+def checksum(document: Mapping[str, Any]) -> int:
+    """Return the checksum of what deployment.json holds, besides the checksum itself."""
+    content = {name: value for name, value in document.items() if name != "crc32"}
+    return zlib.crc32(json.dumps(content, sort_keys=True, separators=(",", ":")).encode())
+
+
 def _encode(deployment: Deployment) -> bytes:
-    document = {
+    document: dict[str, Any] = {
         "format": FORMAT,
         **deployment.identity(),
         "bus": deployment.bus,
         "schema": deployment.schema.text,
     }
+    document["crc32"] = checksum(document)
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
 
 
@@ -290,6 +299,8 @@ def _decode(text: bytes, path: Path) -> Deployment:
     if version > FORMAT:
         raise StateError(f"{path} has format {version}, this program reads up to {FORMAT}: start it with the dgs that wrote it")
     try:
+        if document["crc32"] != checksum(document):
+            raise ValueError("its checksum is wrong")
         deployment = Deployment(
             log_id=str(document["log_id"]),
             generation=_integer(document, "generation"),
@@ -325,7 +336,8 @@ def _damaged(path: Path, cause: Exception) -> StateError:
 def _unusable(root: Path, cause: OSError) -> StateError:
     if cause.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return StateError(
-            f"the data directory {root} cannot be written ({cause.strerror}: {cause.filename}); give another --data-dir"
+            f"the data directory {root} cannot be written ({cause.strerror}: {cause.filename}); make it writable, or give another"
+            " --data-dir"
         )
     return StateError(f"the data directory {root} cannot be used: {cause.strerror}: {cause.filename}")
 

@@ -11,7 +11,7 @@ import pytest
 from dgs.core.deployment import EMISSION_VERSION
 from dgs.core.errors import InputError, StateError
 from dgs.core.schema import Schema
-from dgs.datadir import DataDir, Defaults, Lock, Wanted
+from dgs.datadir import DataDir, Defaults, Lock, Wanted, checksum
 
 DOCUMENT = {
     "attr_defs": [{"type": 0, "name": "timestamp", "value_type": "INT64"}],
@@ -31,8 +31,9 @@ def directory(tmp_path: Path) -> DataDir:
 
 
 def edit(directory: DataDir, **changes: object) -> None:
-    document = json.loads(directory.deployment_file.read_text())
-    directory.deployment_file.write_text(json.dumps(document | changes))
+    """Change what stands in the file, with a checksum that fits."""
+    document = json.loads(directory.deployment_file.read_text()) | changes
+    directory.deployment_file.write_text(json.dumps(document | {"crc32": checksum(document)}))
 
 
 def test_a_new_deployment_gets_the_defaults_and_stays_what_it_is(directory: DataDir) -> None:
@@ -112,6 +113,15 @@ def test_a_damaged_value_is_named(directory: DataDir, changes: dict[str, object]
     edit(directory, **changes)
     with pytest.raises(StateError, match=r"deployment\.json is damaged"):
         directory.read()
+
+
+def test_any_flipped_bit_is_noticed(directory: DataDir) -> None:
+    directory.establish(Wanted(SCHEMA), DEFAULTS)
+    sound = directory.deployment_file.read_bytes()
+    for at in range(len(sound)):
+        directory.deployment_file.write_bytes(sound[:at] + bytes([sound[at] ^ 1 << at % 8]) + sound[at + 1 :])
+        with pytest.raises(StateError, match=r"deployment\.json (is damaged|has format)"):
+            directory.read()
 
 
 def test_a_torn_first_write_leaves_no_deployment(directory: DataDir) -> None:

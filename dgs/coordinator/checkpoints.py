@@ -20,7 +20,7 @@ from dgs.bus.archive import partition_directory, segments
 from dgs.bus.base import RECORDS, SAMPLES
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.truncation import Truncation
-from dgs.core.errors import InputError, NotFoundError, NotReadyError, StateError
+from dgs.core.errors import CodecError, InputError, NotFoundError, NotReadyError, StateError
 from dgs.core.types import PartitionIndex, Position
 from dgs.store.checkpoints import Checkpoints, new_id
 from dgs.store.manifest import SAMPLER, LogRange, Manifest, Part
@@ -161,7 +161,7 @@ class CheckpointCreator:
         return await asyncio.shield(self._under_way)
 
     async def manifests(self) -> list[Manifest]:
-        """Return all checkpoints at the destination, newest first.
+        """Return all checkpoints at the destination that can be read, newest first.
 
         Raises:
             OSError: it refuses.
@@ -316,4 +316,6 @@ class CheckpointCreator:
                 found.append(store.manifest(checkpoint))
             except NotFoundError:  # removed meanwhile
                 continue
+            except CodecError as e:  # the others are as good as before
+                _log.error("a checkpoint is damaged; remove its folder", id=checkpoint, cause=e)
         return found

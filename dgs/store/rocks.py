@@ -98,8 +98,8 @@ class RocksStore:
         gc.collect()
         try:
             self._db.close()
-        except Exception:  # it flushes first, and so fails once a write has; what was written stands in the write-ahead log
-            if not self._refused:
+        except Exception as e:  # it flushes first, which a bad disk refuses; what was written stands in the write-ahead log
+            if not self._refused and _system_error(e, self._path) is None:
                 raise
 
     def _opened(self) -> Rdict:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from dgs.datadir import checksum
 from dgs.supervisor import FATAL
 from tests.e2e.answers import wrong
 from tests.e2e.conftest import NewService
@@ -164,8 +165,10 @@ def test_another_schema_is_refused(standing: Path, tmp_path: Path) -> None:
 def test_the_state_of_a_newer_program_is_refused(standing: Path, tmp_path: Path, file: str, key: str, said: str) -> None:
     newer = tmp_path / "newer"
     shutil.copytree(standing, newer)
-    document = json.loads((newer / file).read_bytes())
-    (newer / file).write_text(json.dumps({**document, key: 99}))
+    document = {**json.loads((newer / file).read_bytes()), key: 99}
+    if file == "deployment.json":
+        document["crc32"] = checksum(document)
+    (newer / file).write_text(json.dumps(document))
     before = (newer / file).read_bytes()
     ended = up(newer)
     assert ended.code == 1

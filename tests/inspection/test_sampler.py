@@ -3,6 +3,7 @@
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,8 @@ def test_it_counts_what_was_loaded(world: World) -> None:
 def test_the_state_of_another_deployment_is_told(world: World, tmp_path: Path) -> None:
     shutil.copytree(world.root, tmp_path / "state")
     copy = World(tmp_path / "state")
-    document = json.loads(copy.directory.deployment_file.read_text())
-    copy.directory.deployment_file.write_text(json.dumps(document | {"log_id": "another"}))
+    deployment = copy.directory.read()
+    assert deployment is not None
+    copy.directory.write(replace(deployment, log_id="another"))
     with pytest.raises(StateError, match="it was copied here from another one"):
         describe_sampler_partition(copy.subject, 0)

@@ -1,13 +1,14 @@
 """What is looked into: a data directory, its logs wherever they are, and errors that name what there is."""
 
-import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from dgs.bus.base import RECORDS
 from dgs.core.errors import InputError, NotFoundError, StateError
+from dgs.datadir import DataDir
 from dgs.inspection.subject import Subject
 from tests.inspection.conftest import P, World
 
@@ -15,8 +16,9 @@ from tests.inspection.conftest import P, World
 def with_bus(world: World, folder: Path, bus: str) -> Subject:
     """Copy deployment.json, with its logs on another bus."""
     folder.mkdir()
-    document = json.loads(world.directory.deployment_file.read_text())
-    (folder / "deployment.json").write_text(json.dumps(document | {"bus": bus}))
+    deployment = world.directory.read()
+    assert deployment is not None
+    DataDir(folder).write(replace(deployment, bus=bus))
     return Subject(folder)
 
 
