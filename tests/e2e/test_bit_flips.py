@@ -1,4 +1,4 @@
-"""A bit flipped in each kind of file, or a tail lost: made good from what else is there, or named with the command that repairs it.
+"""A bit flipped in each kind of file: made good from what else is there, or named with the command that repairs it.
 
 Tables of RocksDB, the coordinator's state, objects of checkpoints, and the repairs are in `test_recovery`, snapshots in
 `test_snapshots`.
@@ -80,17 +80,6 @@ def test_a_log_is_named_with_file_and_position_by_whoever_reads_it(service: Serv
     shutil.rmtree(service.data_dir / "sampler" / "0")
     said = refused(service)
     assert f"{harmed}: the entry at position" in said
-    assert ANEW in said
-
-
-@pytest.mark.slow
-def test_a_log_that_has_lost_its_tail_is_named(service: Service) -> None:
-    (harmed,) = (service.data_dir / "log" / "sample-batches" / "1").glob("*.log")
-    size = harmed.stat().st_size
-    with harmed.open("r+b") as file:
-        file.truncate(size - 100)
-    said = refused(service)
-    assert f"{harmed}: {size - 100} bytes are there where {size} were written" in said
     assert ANEW in said
 
 

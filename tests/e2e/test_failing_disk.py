@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from dgs.datadir import DataDir
 from tests.disk import FailingDisk, failing_disk, small_disk
 from tests.e2e.answers import wrong
 from tests.e2e.conftest import NewService
 from tests.e2e.inputs import Graph
-from tests.e2e.processes import Loader, run, until
+from tests.e2e.processes import Loader, free_port, run, until
 from tests.e2e.service import Service
 
 BEFORE = 2500
@@ -87,16 +88,14 @@ def test_a_disk_that_turns_read_only_leaves_a_service_that_answers_and_says_so(
     assert_goes_on(service, graph, disk)
 
 
-@pytest.mark.slow
-def test_a_read_only_data_directory_is_refused(new_service: NewService, graph: Graph, tmp_path: Path) -> None:
-    with small_disk(tmp_path / "small", 64 << 20) as disk:
-        service = new_service(*graph.start_flags, "--disk-free-min-bytes", 0)
-        service.data_dir = disk.path / "state"
-        service.start()
-        assert service.terminate() == 0
+def test_a_read_only_data_directory_is_refused(graph: Graph, tmp_path: Path) -> None:
+    with small_disk(tmp_path / "small", 1 << 20) as disk:
+        made = disk.path / "made"
+        made.mkdir()
+        DataDir(made).make()
         disk.make_read_only()
-        for data_dir in (service.data_dir, disk.path / "new"):
-            ended = run("dgs", "up", *graph.start_flags, "--data-dir", data_dir, "--port", service.port, cwd=service.folder)
+        for data_dir in (made, disk.path / "new"):
+            ended = run("dgs", "up", *graph.start_flags, "--data-dir", data_dir, "--port", free_port(), cwd=tmp_path)
             assert ended.code == 1
             assert f"the data directory {data_dir} cannot be written (Read-only file system" in ended.err
             assert "make it writable, or give another --data-dir" in ended.err
