@@ -1,6 +1,7 @@
 """Keys of a sampler partition's store. Big endian with the sign bit flipped, so that keys sort as their numbers do."""
 
 import struct
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -47,6 +48,12 @@ def read_element_key(key: bytes) -> tuple[int, int]:
     """Return owner and vertex id."""
     _, owner, vertex = _KEY.unpack(key)
     return owner, vertex - _SIGN
+
+
+def read_element_keys(keys: Sequence[bytes]) -> tuple[int, Int64s]:
+    """Return the owner of keys (one at least) that have the same one, and the vertex ids: int64 [n]."""
+    raw = np.frombuffer(b"".join(keys), _ELEMENT)
+    return int(raw["owner"][0]), _unflip(raw["vertex"])
 
 
 def history_prefix(etype: int, src_type: int, src: int) -> bytes:

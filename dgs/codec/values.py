@@ -3,19 +3,22 @@
 import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from dgs.codec.frame import decode_strings, encode_strings
 from dgs.core.blocks import SLOT
 from dgs.core.errors import CodecError
-from dgs.core.types import Bytes, Int32s, Records, UInt64s
+from dgs.core.types import Bytes, Int32s, Int64s, Records, UInt64s
 
 _ROW = struct.Struct("<HHI")
 _ROW_DTYPE = np.dtype([("count", "<u2"), ("words", "<u2"), ("width", "<u4")])
 _FEATURE = struct.Struct("<qI")
+_FEATURE_DTYPE = np.dtype([("timestamp", "<i8"), ("width", "<u4")])
 _PAYLOAD = struct.Struct("<I")
+ROW_SHAPE, FEATURE_SHAPE = slice(0, _ROW.size), slice(8, _FEATURE.size)
+"""Parts of a row and of a vertex record that are the same where their columns are of the same length."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +61,32 @@ def decode_row(value: bytes) -> StoredRow:
     return StoredRow(subscribers, slots, payload, decode_strings(data[at:]))
 
 
+class StoredRows(NamedTuple):
+    """Rows of one shape: subscribers uint64 [n, words], slots SLOT [n, count], payload uint8 [n, count, width]."""
+
+    subscribers: UInt64s
+    slots: Records
+    payload: Bytes
+
+
+def decode_rows(values: Sequence[bytes]) -> StoredRows:
+    """Read rows (one at least) that have the same ROW_SHAPE and no strings.
+
+    Raises:
+        CodecError: lengths that do not fit.
+    """
+    count, words, width = _head(_ROW, values[0], "row")
+    at, slots = _ROW.size + 8 * words, SLOT.itemsize * count
+    data = _alike(values, at + slots + width * count, "row")
+    if np.any(data[:, : _ROW.size] != data[0, : _ROW.size]):
+        raise CodecError("stored rows are damaged: they are not of one shape")
+    return StoredRows(
+        np.ascontiguousarray(data[:, _ROW.size : at]).view(np.uint64),
+        np.ascontiguousarray(data[:, at : at + slots]).view(SLOT) if count else np.zeros((len(values), 0), SLOT),
+        np.ascontiguousarray(data[:, at + slots :]).reshape(len(values), count, width),
+    )
+
+
 def encode_feature(timestamp: int, payload: bytes, strings: bytes) -> bytes:
     """Return a vertex record; `strings` is what `encode_strings` gave, or nothing."""
     return _FEATURE.pack(timestamp, len(payload)) + payload + strings
@@ -73,6 +102,20 @@ def decode_feature(value: bytes) -> tuple[int, Bytes, list[bytes]]:
     end = _FEATURE.size + width
     data = _data(value, end, "vertex record")
     return timestamp, data[_FEATURE.size : end], decode_strings(data[end:])
+
+
+def decode_features(values: Sequence[bytes]) -> tuple[Int64s, Bytes]:
+    """Return timestamps int64 [n] and payloads uint8 [n, width] of records (one at least) of one FEATURE_SHAPE, without strings.
+
+    Raises:
+        CodecError: lengths that do not fit.
+    """
+    _, width = _head(_FEATURE, values[0], "vertex record")
+    data = _alike(values, _FEATURE.size + width, "vertex record")
+    heads = np.ascontiguousarray(data[:, : _FEATURE.size]).view(_FEATURE_DTYPE)[:, 0]
+    if np.any(heads["width"] != width):
+        raise CodecError("stored vertex records are damaged: they are not of one shape")
+    return heads["timestamp"].astype(np.int64), np.ascontiguousarray(data[:, _FEATURE.size :])
 
 
 def encode_payloads(payload: Bytes, texts: Sequence[Sequence[bytes]] | None) -> list[bytes]:
@@ -111,6 +154,14 @@ def decode_payloads(values: Sequence[bytes]) -> Bytes:
     if np.any(widths != size - _PAYLOAD.size):
         raise CodecError(f"stored edges of {size} bytes are damaged: their heads promise another length")
     return np.ascontiguousarray(data[:, _PAYLOAD.size :])
+
+
+def _alike(values: Sequence[bytes], size: int, what: str) -> Bytes:
+    """Return values that all have this size as uint8 [n, size]."""
+    joined = b"".join(values)
+    if any(len(value) != size for value in values):
+        raise CodecError(f"a stored {what} is damaged: its head promises {size} bytes")
+    return np.frombuffer(bytearray(joined), np.uint8).reshape(len(values), size)
 
 
 def _head(head: struct.Struct, value: bytes, what: str) -> tuple[Any, ...]:

@@ -54,11 +54,11 @@ class FeatureTable:
         n = offer_features(vertices, timestamps, payload, self.known, self.timestamps, self.payload, self._touch.array, touched)
         return touched[:n]
 
-    def put(self, vertex: int, timestamp: int, payload: Bytes) -> None:
-        """Put a stored record back; a payload of an older layout is widened."""
-        self.reserve(vertex + 1)
-        self.known[vertex], self.timestamps[vertex] = 1, timestamp
-        self.payload[vertex] = self.layout.widen(payload[None, :])[0]
+    def put(self, vertices: Int32s, timestamps: Int64s, payload: Bytes) -> None:
+        """Put stored records back (rows int32 [n], int64 [n], uint8 [n, width]); payloads of an older layout are widened."""
+        self.reserve(int(vertices.max(initial=0)) + 1)
+        self.known[vertices], self.timestamps[vertices] = 1, timestamps
+        self.payload[vertices] = self.layout.widen(payload)
 
     def differences(self, operator: int, vertices: Int32s, ids: Int64s) -> Blocks:
         """Return DELTA blocks of changed vertices: rows int32 [n] and their ids int64 [n]."""

@@ -218,12 +218,13 @@ class Reservoir:
             start = end
         return parts
 
-    def restore(self, vertex: int, slots: Records, payload: Bytes) -> None:
-        """Put a row back that `packed` gave; payloads of an older layout are widened."""
-        rows = self.rows
-        rows.reserve(vertex + 1, 1)
-        row = kernels.allocate(vertex, rows.row_of, rows.counts, rows.free, rows.cursors)
-        at, n = row * rows.fanout, len(slots)
-        rows.counts[row] = n
-        rows.slots[at : at + n] = slots
-        rows.payload[at : at + n] = self.layout.widen(payload)
+    def restore(self, vertices: Int32s, slots: Records, payload: Bytes) -> None:
+        """Put rows back that `packed` gave, of vertices that have none; payloads of an older layout are widened.
+
+        Args:
+            vertices: int32 [n].
+            slots: SLOT [n, count].
+            payload: uint8 [n, count, width].
+        """
+        wide = self.layout.widen(payload.reshape(-1, payload.shape[2]))
+        self.rows.append(vertices, slots, wide.reshape(*slots.shape, self.rows.width))

@@ -42,6 +42,19 @@ class RowTable:
         self._slots.reserve(total * self.fanout)
         self._payload.reserve(total * self.fanout)
 
+    def append(self, vertices: Int32s, slots: Records, payload: Bytes) -> None:
+        """Give rows to vertices that have none: int32 [n], SLOT [n, count], uint8 [n, count, width]."""
+        n, count = slots.shape
+        self.reserve(int(vertices.max(initial=0)) + 1, n)
+        first = int(self.cursors[USED])
+        assert not self.row_of[vertices].any(), "a vertex has a row already"
+        places = slice(first * self.fanout, (first + n) * self.fanout)
+        self.row_of[vertices] = np.arange(first, first + n, dtype=np.int32)
+        self.counts[first : first + n] = count
+        self.slots[places].reshape(n, self.fanout)[:, :count] = slots
+        self.payload[places].reshape(n, self.fanout, self.width)[:, :count] = payload
+        self.cursors[USED] += n
+
     @property
     def row_of(self) -> Int32s:
         """Row number by vertex row; 0 for none."""

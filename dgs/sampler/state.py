@@ -11,8 +11,8 @@ import numpy as np
 
 from dgs.codec.entries import control_json, read_control_json
 from dgs.codec.frame import encode_strings
-from dgs.codec.keys import FEATURES, ROWS, element_keys, read_element_key
-from dgs.codec.values import decode_feature, decode_row, encode_feature, row_heads
+from dgs.codec.keys import FEATURES, ROWS, element_keys
+from dgs.codec.values import encode_feature, row_heads
 from dgs.core.blocks import SLOT
 from dgs.core.catalog import Catalog
 from dgs.core.control import ControlItem
@@ -27,6 +27,7 @@ from dgs.core.strings import StringTable
 from dgs.core.types import Bytes, Int32s, PartitionIndex, Position, UInt64s
 from dgs.core.vertices import VertexIndex
 from dgs.sampler.history import History
+from dgs.sampler.loading import load_features, load_rows
 from dgs.store.base import Batch, Store
 
 
@@ -179,23 +180,5 @@ class SamplerState:
         self.watermark = meta["watermark"]
         for text in meta["kept_control"]:
             self.take_control(read_control_json(text.encode()))
-        self._load_features(store)
-        self._load_rows(store)
-
-    def _load_features(self, store: Store) -> None:
-        for key, value in store.scan(FEATURES):
-            vtype, vertex = read_element_key(key)
-            timestamp, payload, strings = decode_feature(value)
-            self.strings.adopt(payload[None, :], self.catalog.layouts.vertex[vtype].string_offsets, strings)
-            row = int(self.vertices[vtype].intern(np.array([vertex], np.int64))[0])
-            self.features[vtype].put(row, timestamp, payload)
-
-    def _load_rows(self, store: Store) -> None:
-        for key, value in store.scan(ROWS):
-            operator, vertex = read_element_key(key)
-            rows, stored = self.rows[operator], decode_row(value)
-            row = int(self.vertices[rows.operator.vtype].intern(np.array([vertex], np.int64))[0])
-            rows.subscribers.reserve(row + 1)[row] = stored.subscribers
-            if rows.reservoir is not None and len(stored.slots):
-                self.strings.adopt(stored.payload, self.catalog.layout(rows.operator).string_offsets, stored.strings)
-                rows.reservoir.restore(row, stored.slots, stored.payload)
+        load_features(self, store)
+        load_rows(self, store)

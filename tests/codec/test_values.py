@@ -7,10 +7,14 @@ from hypothesis import strategies as st
 
 from dgs.codec.frame import encode_strings
 from dgs.codec.values import (
+    FEATURE_SHAPE,
+    ROW_SHAPE,
     decode_feature,
+    decode_features,
     decode_payload,
     decode_payloads,
     decode_row,
+    decode_rows,
     encode_feature,
     encode_payloads,
     row_heads,
@@ -57,6 +61,33 @@ def test_rows_come_out_as_they_went_in(counts: list[int], width: int, words: int
         assert row.payload.shape == (len(slots), width)
         assert row.strings == strings
         assert all(a.flags.writeable for a in (row.subscribers, row.slots, row.payload))
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.integers(1, 4), st.integers(0, 4), st.integers(1, 9), st.integers(1, 3))
+def test_rows_of_one_shape_come_out_together_as_one_by_one(n: int, count: int, width: int, words: int) -> None:
+    values, _ = stored_rows([count] * n, width, words, [])
+    assert len({value[ROW_SHAPE] for value in values}) == 1
+    together, alone = decode_rows(values), [decode_row(value) for value in values]
+    for column, name in zip(together, ("subscribers", "slots", "payload"), strict=True):
+        assert column.tolist() == [getattr(row, name).tolist() for row in alone]
+        assert column.flags.writeable
+    other, _ = stored_rows([count + 1], width, words, [])
+    for wrong in (other[0], other[0][: len(values[0])], values[0] + b"x"):
+        with pytest.raises(CodecError):
+            decode_rows([*values, wrong])
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(INT64S, st.binary(min_size=3, max_size=3)), min_size=1, max_size=4))
+def test_vertex_records_of_one_shape_come_out_together_as_one_by_one(records: list[tuple[int, bytes]]) -> None:
+    values = [encode_feature(timestamp, payload, b"") for timestamp, payload in records]
+    assert len({value[FEATURE_SHAPE] for value in values}) == 1
+    timestamps, payload = decode_features(values)
+    assert list(zip(timestamps.tolist(), map(bytes, payload), strict=True)) == records
+    for wrong in (values[0][:-1], values[0] + b"x", encode_feature(1, b"xy", b"") + b"z"):
+        with pytest.raises(CodecError):
+            decode_features([*values, wrong])
 
 
 @settings(max_examples=100, deadline=None)

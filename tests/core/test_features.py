@@ -104,7 +104,7 @@ def test_a_stored_record_is_put_back_and_widened() -> None:
     offer(table, [(2, 7, 5)])
     stored = table.payload[2].copy()
     other = FeatureTable(WIDE)
-    other.put(2, 7, stored)
+    other.put(np.array([2], np.int32), np.array([7]), stored[None, :])
     assert (int(other.known[2]), int(other.timestamps[2])) == (1, 7)
     assert other.payload[2].tobytes() == payload_of(WIDE, [5]).tobytes()
     assert offer(other, [(2, 7, 5)]).tolist() == []

@@ -118,7 +118,7 @@ class Pair:
             slots = np.frombuffer(packed[: count * SLOT.itemsize], SLOT)
             payload = np.frombuffer(packed[count * SLOT.itemsize :], np.uint8).reshape(count, self.layout.width)
             if count:
-                other.reservoir.restore(vertex, slots, payload)
+                other.reservoir.restore(np.array([vertex], np.int32), slots[None, :], payload[None, :])
         return other
 
 
