@@ -5,22 +5,17 @@ import json
 import random
 import shutil
 from collections.abc import Callable, Coroutine
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dgs.backoff import Backoff
 from dgs.bus.base import RECORDS, SAMPLES
 from dgs.bus.dead_letters import DeadEntry
 from dgs.bus.topics import ensure_topics
-from dgs.codec.entries import encode_records
-from dgs.coordinator.barriers import BarrierState
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.rounds import Rounds
 from dgs.coordinator.state_file import StateFile
 from dgs.core.deployment import Deployment
 from dgs.core.errors import UnreachableError
-from dgs.core.layout import Layouts
 from dgs.core.types import PartitionIndex
 from dgs.insist import insist
 from dgs.sampler.worker import SamplerWorker
@@ -28,16 +23,15 @@ from dgs.serving.snapshots import Snapshots
 from dgs.serving.worker import ServingWorker
 from dgs.store.snapshots import SnapshotFolder
 from dgs.testing.bus import Place, SimBus, SimLogs
-from dgs.testing.graph import DIMENSION, SCHEMA, Raw, batch_of, by_partition
+from dgs.testing.graph import SCHEMA
 from dgs.testing.process import Life, SimProcess, running_life
 from dgs.testing.store import SimStore
 from tests.sim.invariants import Invariants, Served, ViolationError
-from tests.sim.workload import Load, SetBarrier, Workload
+from tests.sim.loader import SimLoader
+from tests.sim.workload import Workload
 
 RESTART_S = 0.2
 """A process that died lives again within so much time."""
-WAIT_S = 3.0
-"""A loader waits so long for a barrier."""
 REQUESTS_S = 0.05
 """A request comes about so often."""
 LOOK_SHARE = 0.5
@@ -61,7 +55,7 @@ class SimDeployment:
         serving: who answers, by the name of the partition or of its twin.
         samplers: the samplers that run, likewise.
         crashes: lives that a fault has ended.
-        loaded: per loader, how many of its steps are done.
+        loaders: by name.
     """
 
     def __init__(self, workload: Workload, seed: int, folder: Path) -> None:
@@ -78,13 +72,12 @@ class SimDeployment:
         self.serving: dict[str, Served] = {}
         self.samplers: dict[str, SamplerWorker] = {}
         self.crashes = 0
-        self.loaded = dict.fromkeys(workload.loaders, 0)
+        self.loaders = {f"loader-{n}": self._loader(n) for n in workload.loaders}
         self._stores = {f"sampler-{p}": SimStore() for p in range(workload.partitions)}
         self._folders = {f"serving-{s}": folder / f"serving-{s}" for s in range(workload.serving_partitions)}
         self._coordinator: tuple[Life, Coordinator] | None = None
         self._failure: BaseException | None = None
         self._calm = False
-        self._set: set[tuple[str, int]] = set()
         self._file = StateFile(folder / "state.json", self._deployment)
 
     @property
@@ -96,13 +89,17 @@ class SimDeployment:
             return {**parts, "frontend": _all_of([self._coordinates, *serving.values()])}
         return {**parts, "coordinator": self._coordinates, **serving}
 
+    def _loader(self, number: int) -> SimLoader:
+        steps = [step for step in self._workload.steps if step.loader == number]
+        return SimLoader(steps, self._workload.partitions, self.logs, self._ask, self.invariants)
+
     async def run(self) -> None:
         """Run everything until cancelled."""
         async with asyncio.TaskGroup() as group:
             for name, main in self.parts.items():
                 group.create_task(self._keep(name, main))
-            for loader in self._workload.loaders:
-                group.create_task(self._keep(f"loader-{loader}", self._loader(loader), partial(self.done, loader)))
+            for name, loader in self.loaders.items():
+                group.create_task(self._keep(name, loader.run, loader))
             group.create_task(self._requests())
 
     # Faults, see `tests.sim.faults.Victims` -------------------------------------------------------------------------------------
@@ -201,15 +198,15 @@ class SimDeployment:
 
     # Processes ----------------------------------------------------------------------------------------------------------------
 
-    async def _keep(self, name: str, main: Main, finished: Callable[[], bool] = lambda: False) -> None:
-        """Have a process live again and again."""
+    async def _keep(self, name: str, main: Main, loader: SimLoader | None = None) -> None:
+        """Have a process live again and again, a loader until it is done."""
         process = self.process(name)
         while True:
             try:
                 await asyncio.shield(process.start(main).ended)
             except Exception as e:
                 raise ViolationError(f"{name} has failed: {first_of(e)!r}") from e
-            if finished():
+            if loader is not None and loader.done:
                 return
             self.crashes += 1
             self.invariants.digest.update(f"{name} dies at {asyncio.get_running_loop().time()}".encode())
@@ -299,64 +296,6 @@ class SimDeployment:
             raise UnreachableError("the coordinator went down meanwhile")
         return task.result()
 
-    # Loaders ------------------------------------------------------------------------------------------------------------------
-
-    def done(self, loader: int) -> bool:
-        """Whether a loader has done all its steps."""
-        return self.loaded[loader] == len([step for step in self._workload.steps if step.loader == loader])
-
-    def _loader(self, loader: int) -> Main:
-        steps = [step for step in self._workload.steps if step.loader == loader]
-
-        async def main(life: Life) -> None:
-            bus = SimBus(self.logs, life)
-            info: dict[str, Any] = {}
-
-            async def begin() -> None:
-                info.update(await self._ask("init_info"))
-
-            await insist("begin", begin)
-            layouts = Layouts.from_json(SCHEMA, info["dimensions"])
-            # What a loader sent before it died it sends again, or some of it.
-            for number in range(max(0, self.loaded[loader] - life.process.random.randrange(3)), len(steps)):
-                step = steps[number]
-                if isinstance(step, SetBarrier):
-                    await self._set_barrier(step)
-                else:
-                    layouts = await self._load(step, bus, layouts)
-                self.loaded[loader] = max(self.loaded[loader], number + 1)
-
-        return main
-
-    async def _set_barrier(self, step: SetBarrier) -> None:
-        await insist("set a barrier", self._ask, "set_barrier", step.name, step.count, step.loader)
-        self._set.add((step.name, step.loader))
-        if step.wait:
-            await insist("wait for a barrier", self._ask, "wait_barrier", step.name, BarrierState.READY, WAIT_S)
-
-    async def _load(self, step: Load, bus: SimBus, layouts: Layouts) -> Layouts:
-        """Append records until that goes well; return the layouts, which may have grown for them."""
-        await asyncio.sleep(step.pause_s)
-        if not layouts.dims and any(raw.attributes().get("vec") for raw in step.raws):
-            d = DIMENSION
-            await insist("propose a dimension", self._ask, "propose_dimension", d.kind, d.type, d.attribute, d.dim)
-            layouts = layouts.confirmed(d)
-        for p, raws in by_partition(step.raws, self._deployment.partitions).items():
-            await self._append(bus, p, raws, layouts)
-        return layouts
-
-    async def _append(self, bus: SimBus, partition: int, raws: list[Raw], layouts: Layouts) -> None:
-        entry = encode_records(batch_of(raws, layouts))
-        self.invariants.sent[entry] = raws
-        backoff = Backoff(0.05, 2.0)
-        while True:
-            try:
-                await bus.append(RECORDS, PartitionIndex(partition), [entry])
-                break
-            except OSError:
-                await asyncio.sleep(backoff.next())
-        self.invariants.acknowledged.append(((RECORDS, partition), entry))
-
     # Looks ------------------------------------------------------------------------------------------------------------------
 
     async def _requests(self) -> None:
@@ -376,8 +315,7 @@ class SimDeployment:
 
     def check(self, name: str) -> None:
         """Check some answers of a serving partition, or all answers of all when a barrier has become READY."""
-        if self._failure is not None:
-            raise ViolationError(f"a twin has failed: {first_of(self._failure)!r}") from self._failure
+        self._check_twins()
         life, coordinator = self._coordinator or (None, None)
         if life is not None and life.alive and coordinator is not None and self.invariants.look_at_barriers(coordinator):
             for served in self.serving.values():
@@ -388,18 +326,23 @@ class SimDeployment:
             seeds = self.invariants.seeds(served)
             self.invariants.check(served, self._random.sample(seeds, min(1, len(seeds))))
 
+    def _check_twins(self) -> None:
+        if self._failure is not None:
+            raise ViolationError(f"a twin has failed: {first_of(self._failure)!r}") from self._failure
+
     def check_rest(self) -> None:
         """Check everything, now that all is at rest."""
+        self._check_twins()
         assert self._coordinator is not None, "there never was a coordinator"
         samplers = [self.samplers[f"sampler-{p}"] for p in range(self._deployment.partitions)]
         serving = [self.serving[f"serving-{s}"] for s in range(self._deployment.serving_partitions)]
         self.invariants.check_rest(serving, samplers, self.logs.journal)
-        self.invariants.check_orders(self._coordinator[1], self._set)
+        self.invariants.check_orders(self._coordinator[1])
 
     def moving(self) -> str:
         """Return what is not at rest; empty if nothing is."""
-        if unfinished := [n for n in self.loaded if not self.done(n)]:
-            return f"loaders {unfinished} are not done"
+        if unfinished := [name for name, loader in self.loaders.items() if not loader.done]:
+            return f"{unfinished} are not done"
         if not self.logs.journal:
             return "nobody has made the topics"
         ends = [self.logs.end((RECORDS, p)) for p in range(self._deployment.partitions)]

@@ -107,7 +107,7 @@ async def _play(deployment: SimDeployment, script: Script) -> None:
     for fault in sorted(timed, key=lambda fault: fault.at_s):
         await asyncio.sleep(fault.at_s - loop.time())
         await fault.do(deployment)
-    while not all(map(deployment.done, deployment.loaded)) and loop.time() < WITHIN_S / 2:  # noqa: ASYNC110 -- time is free
+    while not all(loader.done for loader in deployment.loaders.values()) and loop.time() < WITHIN_S / 2:  # noqa: ASYNC110 -- time is free
         await asyncio.sleep(POLL_S)
     deployment.calm()
     seen, since_s = 0, loop.time()

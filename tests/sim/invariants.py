@@ -1,7 +1,7 @@
 """What must hold in a simulated deployment, whatever goes wrong: at every entry, at every answer, and once all is at rest."""
 
 import hashlib
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -61,6 +61,7 @@ class Invariants:
     Attributes:
         sent: by the bytes of an entry, the raw records that a loader has put into it.
         acknowledged: entries whose append a loader knows to have succeeded.
+        barriers_set: by name and loader, what a loader knows to have set.
         ends: where each log ends.
         ready: per record partition, where the newest barrier stands that has been READY; None before the first.
         answers: how many have been checked.
@@ -77,6 +78,7 @@ class Invariants:
         self.rows = RowVersions(SCHEMA, operators.queries)
         self.sent: dict[bytes, list[Raw]] = {}
         self.acknowledged: list[tuple[Place, bytes]] = []
+        self.barriers_set: set[tuple[str, int]] = set()
         self.ends: dict[Place, int] = {}
         self.ready: list[int] | None = None
         self.answers = 0
@@ -185,9 +187,9 @@ class Invariants:
                         raise ViolationError(f"query {query.id}, seed {seed}: the answer is {got}, expected {want}")
             check_needs(served.worker.machine.state, [sampler.machine.state for sampler in samplers])
 
-    def check_orders(self, coordinator: Coordinator, barriers: Set[tuple[str, int]]) -> None:
-        """Check that all barriers stand that a loader has set, by name and loader, and are READY if all loaders have."""
-        for name, loader in sorted(barriers):
+    def check_orders(self, coordinator: Coordinator) -> None:
+        """Check that all barriers stand that a loader has set, and are READY if all their loaders have."""
+        for name, loader in sorted(self.barriers_set):
             view = coordinator.barrier(name)
             if loader not in view.loaders:
                 raise ViolationError(f"barrier {name} was set by loader {loader}, and the coordinator knows nothing of it")
