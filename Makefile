@@ -47,7 +47,7 @@ fuzz: $(STAMP) ## fuzz from fresh seeds for a while: make fuzz SECONDS=600
 docs: $(STAMP) ## generate docs/reference from the code
 	$(BIN)/python -m docs.generate
 
-perf: $(STAMP) ## measure everything beside its floor, in about five minutes
+perf: $(STAMP) ## measure everything beside its floor, in about six minutes
 	$(BIN)/python -m perf
 
 perf-memory: $(STAMP) ## stream 50 million edges and watch memory and logs
