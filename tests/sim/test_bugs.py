@@ -4,17 +4,11 @@ import pytest
 
 from tests.sim.bugs import BUGS, planted
 from tests.sim.history import run, script
-from tests.sim.runner import get_ready
 
 SEEDS = 400
 """Within so many; most bugs take fewer than ten."""
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # a process that is killed closes no file
-
-
-@pytest.fixture(autouse=True, scope="module")
-def ready() -> None:
-    get_ready()
 
 
 @pytest.mark.slow

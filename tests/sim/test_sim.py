@@ -13,7 +13,7 @@ from tests.sim.bugs import planted
 from tests.sim.faults import Crash, DiskRefuses, Fault
 from tests.sim.history import Script, run, script
 from tests.sim.report import explain
-from tests.sim.runner import fresh_seed, get_ready, simulate
+from tests.sim.runner import fresh_seed, simulate
 from tests.sim.shrink import shrunk
 
 HERE = Path(__file__).parent
@@ -23,11 +23,6 @@ SECONDS = 60.0 if CI else 15.0
 FAILED_ONCE = [int(line.split()[0]) for line in (HERE / "regressions.txt").read_text().splitlines() if line and line[0] != "#"]
 
 pytestmark = pytest.mark.filterwarnings("ignore::ResourceWarning")  # a process that is killed closes no file
-
-
-@pytest.fixture(autouse=True, scope="module")
-def ready() -> None:
-    get_ready()
 
 
 @pytest.mark.slow

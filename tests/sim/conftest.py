@@ -1,0 +1,15 @@
+"""Tests of the simulator run histories in this process, without the log of their workers."""
+
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from tests.sim.runner import get_ready
+
+
+@pytest.fixture(autouse=True, scope="module")
+def ready() -> Iterator[None]:
+    get_ready()
+    yield
+    logging.disable(logging.NOTSET)
