@@ -98,7 +98,6 @@ class ServingWorker:
         self._put = list(self.machine.state.sent)
         self._waiting: dict[int, list[Emission]] = {p: [] for p in range(deployment.partitions)}
         self._position = Position(0)
-        self._read_at = 0.0
         self._gaps = GapReport(f"{SAMPLES}/{partition}")
         self._moved = Wakeup()
         self.caught_up = False
@@ -219,13 +218,13 @@ class ServingWorker:
             self._send_requests()
             wait_s = self._begin_snapshot(group)
             entries = await self._bus.read(SAMPLES, self._partition, self._position, max_bytes=READ_BYTES, wait_s=wait_s)
-            self._read_at = self._clock()
+            read_at = self._clock()
             for some in self._pace.groups(entries):
                 await self._apply(some)
                 self._position = some[-1].next
             await self._outbox.room(UNSENT_BYTES_MOST)
             if self.caught_up and sum(len(entry.data) for entry in entries) < self._pace.piece_bytes:
-                await asyncio.sleep(max(0.0, self._read_at + GATHER_S - self._clock()))
+                await asyncio.sleep(max(0.0, read_at + GATHER_S - self._clock()))
 
     async def _take_turns(self, next_s: float) -> None:
         """Let others have their turn if this slice would be over before what comes next is done."""
