@@ -85,7 +85,7 @@ def checkpoint_shown(manifest: Manifest, wall_clock: Callable[[], float]) -> Che
         id=manifest.id,
         log_id=manifest.log_id,
         generation=int(manifest.deployment["generation"]),
-        age_s=max(0.0, wall_clock() - manifest.created_ms / 1000),
+        age_s=manifest.age_s(wall_clock()),
         duration_s=manifest.duration_s,
         bytes=manifest.nbytes,
         sent_bytes=manifest.sent_bytes,

@@ -174,7 +174,8 @@ class DataPlane:
         behind = [index for index, _ in shares if not self._partitions[index].caught_up]
         if len(shares) == 1 and not wanted.after:  # nothing to wait for
             index, asked = shares[0]
-            parts = [self._graph_now(index, seeds, asked, chosen, wanted, begin)[0]]
+            partition, query = self._ready(index, chosen)
+            parts = [partition.graph(query, seeds, asked, fanouts=wanted.fanouts, scores=wanted.scores, before=begin)[0]]
         else:
             parts = [begin]
             for index, asked in shares:
@@ -261,19 +262,12 @@ class DataPlane:
         deadline: float | None,
     ) -> Body:
         while True:
-            partition, _ = self._ready(index, chosen)
+            partition, query = self._ready(index, chosen)
             if reached := _reflects(partition, wanted.after):
-                body, pending = self._graph_now(index, seeds, asked, chosen, wanted)
+                body, pending = partition.graph(query, seeds, asked, fanouts=wanted.fanouts, scores=wanted.scores)
                 if not wanted.after or not pending:
                     return body
             await self._next_move(partition, deadline, pause_s=PENDING_PAUSE_S if reached else 0)
-
-    def _graph_now(
-        self, index: int, seeds: Int64s, asked: Int32s, chosen: InstalledQuery, wanted: Wanted, begin: bytes = b""
-    ) -> tuple[Body, int]:
-        """Return the graph as it is now, and how many of its rows are pending."""
-        partition, query = self._ready(index, chosen)
-        return partition.graph(query, seeds, asked, fanouts=wanted.fanouts, scores=wanted.scores, before=begin)
 
     def _ready(self, index: int, chosen: InstalledQuery) -> tuple[ServingPartition, InstalledQuery]:
         partition = self._partitions[index]

@@ -106,8 +106,7 @@ class Observer:
         newest = None if self._parts.checkpoints is None else self._parts.checkpoints.newest
         if newest is None:
             return None
-        age_s = max(0.0, self._telemetry.wall_clock() - newest.created_ms / 1000)
-        return CheckpointSeen(age_s, newest.duration_s, newest.nbytes, newest.sent_bytes)
+        return CheckpointSeen(newest.age_s(self._telemetry.wall_clock()), newest.duration_s, newest.nbytes, newest.sent_bytes)
 
     def _dead_letters(self) -> int | None:
         try:

@@ -76,7 +76,7 @@ def list_checkpoints(url: str | None, data_dir: Path | None) -> None:
         except (CodecError, StateError) as e:
             click.echo(f"{name}  {e}")
             continue
-        age = seconds(max(0.0, time.time() - found.created_ms / 1000))
+        age = seconds(found.age_s(time.time()))
         click.echo(
             f"{name}  {age} ago  {size(found.nbytes)}  {size(found.sent_bytes)} new  generation {found.deployment['generation']}"
         )

@@ -146,13 +146,10 @@ def decode_payloads(values: Sequence[bytes]) -> Bytes:
     Raises:
         CodecError: lengths that do not fit.
     """
-    size, joined = len(values[0]), b"".join(values)
-    if size < _PAYLOAD.size or len(joined) != size * len(values):
-        raise CodecError(f"stored edges of {size} bytes are damaged: they have no head, or another length than their like")
-    data = np.frombuffer(bytearray(joined), np.uint8).reshape(len(values), size)
-    widths = np.ascontiguousarray(data[:, : _PAYLOAD.size]).view("<u4")
-    if np.any(widths != size - _PAYLOAD.size):
-        raise CodecError(f"stored edges of {size} bytes are damaged: their heads promise another length")
+    (width,) = _head(_PAYLOAD, values[0], "edge")
+    data = _alike(values, _PAYLOAD.size + width, "edge")
+    if np.any(data[:, : _PAYLOAD.size] != data[0, : _PAYLOAD.size]):
+        raise CodecError("stored edges are damaged: they are not of one width")
     return np.ascontiguousarray(data[:, _PAYLOAD.size :])
 
 

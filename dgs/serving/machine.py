@@ -107,7 +107,8 @@ class ServingMachine:
                 else:
                     self._pass_control(item.blocks.payload.tobytes())
             else:
-                end = min(end, at + every - state.applied % every, run.early_answer(at, state.sent) or end)
+                end = min(end, at + every - state.applied % every)
+                end = run.early_answer(at, end, state.sent) or end
                 self._apply_rows(run.slice(at, end).blocks, effects)
             state.applied += end - at
             at = end

@@ -26,14 +26,15 @@ class Run(NamedTuple):
             return self
         return Run(self.blocks.take(np.arange(begin, end)), self.senders[begin:end])
 
-    def early_answer(self, begin: int, sent: Sequence[int]) -> int | None:
+    def early_answer(self, begin: int, end: int, sent: Sequence[int]) -> int | None:
         """Return the first whole row behind an item that answers a request which nobody had sent so far; None if there is none.
 
         Args:
             begin: the item.
+            end: where to stop looking.
             sent: per sampler partition, the last number that was emitted before that item.
         """
-        heads, at = self.blocks.heads[begin + 1 :], begin + 1
+        heads, at = self.blocks.heads[begin + 1 : end], begin + 1
         wholes: Int64s = np.flatnonzero(heads["kind"] == WHOLE)
         if not len(wholes):
             return None

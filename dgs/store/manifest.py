@@ -135,6 +135,10 @@ class Manifest:
         """Whose logs they are."""
         return str(self.deployment["log_id"])
 
+    def age_s(self, now_s: float) -> float:
+        """Return for how long it has been complete; `now_s` is in seconds since 1970."""
+        return max(0.0, now_s - self.created_ms / 1000)
+
     def files(self) -> Iterator[FileRef]:
         """Yield what it refers to."""
         for part in self.parts:
