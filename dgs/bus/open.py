@@ -1,4 +1,4 @@
-"""From a URL to a bus: the one place that knows which implementations there are. The composition root calls it."""
+"""From a URL to a bus, or to its files: the one place that knows which implementations there are. The composition root calls it."""
 
 from pathlib import Path
 from typing import get_args
@@ -8,7 +8,7 @@ from dgs.bus.base import Bus
 from dgs.bus.limits import NO_LIMITS, AppendLimits
 from dgs.bus.local import Fsync, LocalBus
 from dgs.bus.memory import MemoryBus
-from dgs.core.errors import InputError
+from dgs.core.errors import InputError, StateError
 
 _FORMS = "local:///absolute/path (files that the processes of this host share) or memory:// (one process, for tests)"
 
@@ -35,3 +35,15 @@ def open_bus(url: str, *, fsync: Fsync = "never", limits: AppendLimits = NO_LIMI
     if parts.scheme == "local" and parts.path.startswith("/"):
         return LocalBus(Path(unquote(parts.path)), fsync=fsync, limits=limits)
     raise InputError(f"bus URL {url!r} is not understood; it is {_FORMS}")
+
+
+def log_directory(bus: str, own: Path) -> Path:
+    """Return the directory that has a deployment's logs: its own in its data directory, unless it is on another bus.
+
+    Raises:
+        StateError: that bus is not in files of this host.
+    """
+    path = local_path(bus) if bus else own
+    if path is None:
+        raise StateError(f"the logs of {own.parent} are on {bus}, not in files of this host")
+    return path

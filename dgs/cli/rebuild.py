@@ -30,6 +30,6 @@ def rebuild(source: Path, target: Path, partitions: int | None, serving_partitio
     def say(line: str) -> None:
         click.echo(f"dgs: {line}", err=True)
 
-    made = rebuild_into(DataDir(source), DataDir(target), partitions=partitions, serving_partitions=serving_partitions, say=say)
+    made = rebuild_into(DataDir(source), target, partitions=partitions, serving_partitions=serving_partitions, say=say)
     say(f"generation {made.generation}, {made.partitions} + {made.serving_partitions} partitions")
     say(f"start it with: dgs up --data-dir {target}")

@@ -5,13 +5,15 @@ It opens nothing but deployment.json and the coordinator's state; the modules be
 
 from pathlib import Path
 
+from dgs.bus.archive import partition_directory
 from dgs.bus.base import RECORDS, SAMPLES
-from dgs.bus.open import local_path
+from dgs.bus.open import log_directory
 from dgs.coordinator.state_file import StateFile
 from dgs.core.deployment import Deployment
-from dgs.core.errors import InputError, NotFoundError, StateError
+from dgs.core.errors import InputError, NotFoundError
 from dgs.core.partition import partition_of
 from dgs.core.schema import ElementType
+from dgs.core.types import PartitionIndex
 from dgs.datadir import DataDir
 
 
@@ -45,7 +47,7 @@ class Subject:
         if topic not in self.topics:
             raise NotFoundError(f"there is no topic {topic!r}; there are {' and '.join(self.topics)}")
         self._check(topic, partition, self.topics[topic])
-        return self._logs() / topic / str(partition)
+        return partition_directory(log_directory(self.deployment.bus, self.directory.log), topic, PartitionIndex(partition))
 
     def sampler(self, partition: int) -> Path:
         """Return the store of a sampler partition.
@@ -83,13 +85,6 @@ class Subject:
         """Return the names of barriers by the ids that logs carry."""
         state = StateFile(self.directory.coordinator_state, self.deployment).load()
         return {b.id: name for name, b in state.barriers.items() if b.number}
-
-    def _logs(self) -> Path:
-        bus = self.deployment.bus
-        path = local_path(bus) if bus else self.directory.log
-        if path is None:
-            raise StateError(f"the logs of {self.directory.root} are on {bus}, not in files of this host")
-        return path
 
     @staticmethod
     def _check(what: str, partition: int, count: int) -> None:

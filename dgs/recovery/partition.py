@@ -9,7 +9,7 @@ from pathlib import Path
 
 from dgs.bus.archive import first_kept, partition_directory
 from dgs.bus.base import RECORDS, SAMPLES
-from dgs.bus.open import local_path
+from dgs.bus.open import log_directory
 from dgs.bus.tail import TailFile
 from dgs.core.deployment import Deployment
 from dgs.core.errors import InputError, NotFoundError, StateError
@@ -68,10 +68,8 @@ def _check_deployment(manifest: Manifest, deployment: Deployment) -> None:
 
 
 def _check_log(part: Part, directory: DataDir, deployment: Deployment) -> None:
-    root = local_path(deployment.bus) if deployment.bus else directory.log
-    assert root is not None, "a deployment on another bus has no checkpoints"
     topic = RECORDS if part.kind == SAMPLER else SAMPLES
-    log = partition_directory(root, topic, PartitionIndex(part.partition))
+    log = partition_directory(log_directory(deployment.bus, directory.log), topic, PartitionIndex(part.partition))
     tail = TailFile(log / "end", read_only=True)
     try:
         recorded = tail.read()

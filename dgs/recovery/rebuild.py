@@ -7,7 +7,6 @@ records of the old logs behind the last commits. The next `dgs up` samples it. T
 import asyncio
 import dataclasses
 import secrets
-import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -19,20 +18,22 @@ from dgs.codec.entries import encode_control
 from dgs.coordinator.state import State, of_next_generation
 from dgs.coordinator.state_file import StateFile
 from dgs.core.deployment import Deployment
-from dgs.core.errors import InputError, NotFoundError
+from dgs.core.errors import NotFoundError
 from dgs.core.layout import Layouts
 from dgs.core.types import PartitionIndex
 from dgs.datadir import DataDir
+from dgs.recovery.fresh import fresh_directory
 from dgs.recovery.history import Found, PartitionHistory
 from dgs.recovery.routing import Router
 
 Say = Callable[[str], None]
 
 
-def rebuild(source: DataDir, target: DataDir, *, partitions: int | None, serving_partitions: int | None, say: Say) -> Deployment:
+def rebuild(source: DataDir, root: Path, *, partitions: int | None, serving_partitions: int | None, say: Say) -> Deployment:
     """Make a data directory of the next generation; return its deployment. What fails leaves nothing behind.
 
     Args:
+        root: of the new one: a folder that is empty or not there yet.
         partitions: P of the new one; None for as many as before.
         serving_partitions: S of the new one; None for as many as before.
         say: told what is done, for people.
@@ -46,8 +47,6 @@ def rebuild(source: DataDir, target: DataDir, *, partitions: int | None, serving
     old = source.read()
     if old is None:
         raise NotFoundError(f"{source.root} holds no deployment")
-    if target.root.is_dir() and any(target.root.iterdir()):
-        raise InputError(f"{target.root} is not empty: a new generation needs a new folder; give another --data-dir")
     new = dataclasses.replace(
         old,
         log_id=secrets.token_hex(8),
@@ -56,20 +55,11 @@ def rebuild(source: DataDir, target: DataDir, *, partitions: int | None, serving
         serving_partitions=serving_partitions or old.serving_partitions,
         bus="",
     )
-    with source.lock("up", wait_s=0):
+    with fresh_directory(root, "a new generation needs a new folder") as target, source.lock("up", wait_s=0):
         state = of_next_generation(StateFile(source.coordinator_state, old).load(), new.serving_partitions)
-        made = not target.root.exists()
-        target.make()
-        try:
-            asyncio.run(_write_logs(source, target, old, new, state, say))
-            StateFile(target.coordinator_state, new).save(state)
-            target.write(new)
-        except BaseException:
-            for path in target.root.iterdir():
-                shutil.rmtree(path) if path.is_dir() else path.unlink()
-            if made:
-                target.root.rmdir()
-            raise
+        asyncio.run(_write_logs(source, target, old, new, state, say))
+        StateFile(target.coordinator_state, new).save(state)
+        target.write(new)
     return new
 
 
@@ -83,8 +73,9 @@ async def _write_logs(source: DataDir, target: DataDir, old: Deployment, new: De
             for p in range(new.partitions):
                 await bus.append(RECORDS, PartitionIndex(p), orders)
         layouts = Layouts(new.schema, state.confirmed())
+        log = local_path(old.bus) or source.log  # of any other bus the records behind the commits are lost
         for p in map(PartitionIndex, range(old.partitions)):
-            history = PartitionHistory(old, p, source.sampler(p), _log_of(source, old), layouts)
+            history = PartitionHistory(old, p, source.sampler(p), log, layouts)
             stored = await _append_all(bus, history.stored(), Router(layouts, new.partitions))
             behind = await _append_all(bus, history.tail(), Router(layouts, new.partitions))
             say(f"sampler/{p}: {stored} records of its state, {behind} of the log behind position {history.committed}")
@@ -111,9 +102,3 @@ async def _append_all(bus: LocalBus, found: Iterator[Found], router: Router) -> 
 async def _append(bus: LocalBus, router: Router) -> None:
     for partition, entry in router.take().items():
         await bus.append(RECORDS, partition, [entry])
-
-
-def _log_of(directory: DataDir, deployment: Deployment) -> Path:
-    """Return the directory of a deployment's bus."""
-    log = local_path(deployment.bus) if deployment.bus else None
-    return log or directory.log

@@ -7,7 +7,6 @@ by log id is written anew with the new one. What fails leaves nothing behind.
 import asyncio
 import json
 import secrets
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,10 +16,11 @@ from dgs.bus.topics import ensure_topics
 from dgs.coordinator.state import read_state
 from dgs.coordinator.state_file import StateFile
 from dgs.core.deployment import EMISSION_VERSION, Deployment
-from dgs.core.errors import CodecError, InputError, StateError
+from dgs.core.errors import CodecError, StateError
 from dgs.core.schema import Schema
 from dgs.core.types import PartitionIndex, Position
 from dgs.datadir import DataDir
+from dgs.recovery.fresh import fresh_directory
 from dgs.store.base import Batch
 from dgs.store.destination import Destination
 from dgs.store.manifest import SAMPLER, Manifest, Part
@@ -45,12 +45,7 @@ def restore_deployment(destination: Destination, manifest: Manifest, root: Path,
         OSError: the disk or the destination refuses.
     """
     deployment = deployment_of(manifest, secrets.token_hex(8))
-    if root.is_dir() and any(root.iterdir()):
-        raise InputError(f"{root} is not empty: a checkpoint is restored into a new folder; give another --data-dir")
-    directory = DataDir(root)
-    made = not root.exists()
-    directory.make()
-    try:
+    with fresh_directory(root, "a checkpoint is restored into a new folder") as directory:
         say(f"restoring {manifest.id} ({manifest.nbytes} bytes) into {root}")
         _restore_logs(destination, manifest, directory, deployment)
         for part in manifest.parts:
@@ -59,12 +54,6 @@ def restore_deployment(destination: Destination, manifest: Manifest, root: Path,
             _rename(part, directory, deployment.log_id)
         StateFile(directory.coordinator_state, deployment).save(read_state(manifest.coordinator))
         directory.write(deployment)
-    except BaseException:
-        for path in root.iterdir():
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-        if made:
-            root.rmdir()
-        raise
     return deployment
 
 

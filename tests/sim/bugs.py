@@ -49,34 +49,30 @@ class Bug:
     kinds: Sequence[str] = ()
 
 
-def _sampler_reads(received: Callable[[int, RequestPack], int]) -> Plant:
-    """Have a sampler believe that it has received something else than it has, before it looks at a pack of requests."""
-    original = SamplerMachine._requests
+def _believes(machine: type, method: str, received: Callable[[int, Any], int]) -> Plant:
+    """Have a machine believe that it has received something else than it has, before a method looks at a pack with items."""
+    original = getattr(machine, method)
 
-    def requests(self: SamplerMachine, pack: RequestPack) -> list[Emission]:
-        had = self.state.received[pack.sender]
-        self.state.received[pack.sender] = received(had, pack)
-        emissions = original(self, pack)
-        self.state.received[pack.sender] = max(had, self.state.received[pack.sender])
-        return emissions
-
-    return _patched(SamplerMachine, "_requests", requests)
-
-
-def _serving_reads(received: Callable[[int, BlockPack], int]) -> Plant:
-    """The same for a serving partition and a pack of blocks."""
-    original = ServingMachine._next_items
-
-    def next_items(self: ServingMachine, pack: BlockPack) -> Blocks:
-        if not len(pack.blocks):
+    def planted(self: Any, pack: RequestPack | BlockPack) -> Any:
+        if not len(pack.requests if isinstance(pack, RequestPack) else pack.blocks):
             return original(self, pack)
         had = self.state.received[pack.sender]
         self.state.received[pack.sender] = received(had, pack)
-        blocks = original(self, pack)
+        found = original(self, pack)
         self.state.received[pack.sender] = max(had, self.state.received[pack.sender])
-        return blocks
+        return found
 
-    return _patched(ServingMachine, "_next_items", next_items)
+    return _patched(machine, method, planted)
+
+
+def _sampler_reads(received: Callable[[int, RequestPack], int]) -> Plant:
+    """Have a sampler believe it of a pack of requests."""
+    return _believes(SamplerMachine, "_requests", received)
+
+
+def _serving_reads(received: Callable[[int, BlockPack], int]) -> Plant:
+    """Have a serving partition believe it of a pack of blocks."""
+    return _believes(ServingMachine, "_next_items", received)
 
 
 def _patched(owner: Any, name: str, value: Any) -> Plant:
