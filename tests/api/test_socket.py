@@ -1,16 +1,15 @@
 """What only a real connection shows: pipelined requests, and bodies that are refused before they have come."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-import uvicorn
 
 from dgs.core.operators import InstalledQuery
 from dgs.http.gate import Application
-from dgs.http.server import server_config
+from dgs.http.listener import listen
+from dgs.http.server import Server
 
 ANSWER_S = 10
 
@@ -41,17 +40,12 @@ class Connection:
 
 @pytest.fixture
 async def connection(app: Application, installed: InstalledQuery) -> AsyncIterator[Connection]:
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(server_config(app))
-        serving = asyncio.create_task(server.serve([listening]))
-        while not server.started:  # noqa: ASYNC110  # uvicorn tells no other way
-            await asyncio.sleep(0.005)
-        reader, writer = await asyncio.open_connection(*listening.getsockname())
-        yield Connection(reader, writer)
-        writer.close()
-        server.should_exit = True
-        await serving
+    with listen("127.0.0.1", 0) as listening:
+        async with Server(listening) as server:
+            server.gate.open(app)
+            reader, writer = await asyncio.open_connection(*listening.getsockname())
+            yield Connection(reader, writer)
+            writer.close()
 
 
 async def test_pipelined_requests_are_answered_in_their_order(connection: Connection) -> None:

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-import uvicorn
 import uvloop
 
 from dgs.http.gate import Receive, Scope, Send
-from dgs.http.server import server_config
+from dgs.http.listener import listen
+from dgs.http.server import Server
 from dgs.http.turns import HELD_BYTES_MOST, HeldTransport, Turn
 
 ANSWER_S = 10
@@ -144,13 +144,7 @@ async def test_the_server_answers_many_connections_each_in_its_order() -> None:
             assert await reader.readexactly(length) == b"%d" % number * (1 if number % 5 else HELD_BYTES_MOST)
         writer.close()
 
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(server_config(application))
-        serving = asyncio.create_task(server.serve([listening]))
-        while not server.started:  # noqa: ASYNC110  # uvicorn tells no other way
-            await asyncio.sleep(0.005)
-        async with asyncio.timeout(ANSWER_S):
+    with listen("127.0.0.1", 0) as listening:
+        async with Server(listening) as server, asyncio.timeout(ANSWER_S):
+            server.gate.open(application)
             await asyncio.gather(*(ask(listening.getsockname()[1], range(10 * i, 10 * i + 10)) for i in range(8)))
-        server.should_exit = True
-        await serving
