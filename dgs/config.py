@@ -47,6 +47,7 @@ class Settings:
     )
     data_dir: Path | None = _setting(None, "directory that keeps the deployment")  # noqa: RUF009  # a description, not a call
     bus: str | None = _setting(None, "URL of the bus; unset: local files under data_dir")
+    coordinator: str | None = _setting(None, "address of the coordinator, for the other processes of a deployment")
     fsync: str = _setting("never", "never survives kill -9, batch survives power loss", choices=("never", "batch"))
     lag_bytes_max: int = _setting(
         64 << 20, "loaders pause while a record partition is further behind; 0 for no limit", unit="bytes", least=0, most=1 << 62

@@ -6,10 +6,9 @@
     sampler/<p>/              RocksDB of sampler partition p
     serving/<s>/              snapshots of serving partition s
     dead-letters/             log entries that a worker passed over
-    troubles/                 what sampler partitions cannot write at present
-    reports/                  what samplers tell the frontend about themselves
+    member                    a name of its own, for those who run partitions here
     checkpoints/              checkpoints, unless they go elsewhere
-    checkpointing/            the checkpoint that is asked for, and links to what is being sent
+    checkpointing/            links to what is being sent
     locks/                    one file per owner, held by flock, with the owner's pid in it
 
 Called by the commands that start processes and by `dgs.app`; it knows nothing of what the files mean to those who own them.
@@ -134,24 +133,10 @@ class DataDir:
         """Where refused records are written."""
         return self.root / "dead-letters"
 
-    def troubles(self, partition: int) -> Path:
-        """Where a sampler partition says what it cannot write."""
-        return self.root / "troubles" / f"sampler-{partition}"
-
-    @property
-    def reports(self) -> Path:
-        """Where samplers leave word of themselves for the frontend."""
-        return self.root / "reports"
-
     @property
     def checkpoints(self) -> Path:
         """Where checkpoints go unless a setting says otherwise."""
         return self.root / "checkpoints"
-
-    @property
-    def checkpoint_request(self) -> Path:
-        """Where the frontend says which checkpoint samplers are to send their parts of."""
-        return self.root / "checkpointing" / "request.json"
 
     def checkpoint_link(self, owner: str) -> Path:
         """Where a partition links what it sends."""
@@ -169,6 +154,20 @@ class DataDir:
         """Take the lock of an owner: `up`, `frontend`, `sampler-0`, …; StateError when another process holds it."""
         what = f"the data directory {self.root}" if owner == "up" else f"{owner} of the data directory {self.root}"
         return Lock.acquire(self.root / "locks" / f"{owner}.lock", what, wait_s=wait_s)
+
+    def member(self, role: str) -> str:
+        """Return the name of who has this role here: the same in all its lives, and nobody else's.
+
+        Raises:
+            StateError: the directory cannot be read or written.
+        """
+        path = self.root / "member"
+        try:
+            if not path.exists():
+                write_durably(path, f"{secrets.token_hex(4)}\n".encode())
+            return f"{role}@{path.read_text().strip()}"
+        except OSError as e:
+            raise _unusable(self.root, e) from None
 
     def make(self) -> None:
         """Make the directory and its parts where they are missing. Its parent must exist: a typing error makes no tree.

@@ -1,39 +1,30 @@
 """Troubles: writes that the storage refuses at present, such as those to a full disk, from the first refusal to the next success.
 
 Whoever writes goes on trying and tells `Troubles` how each attempt went; a change is logged once, however often it is tried. What
-is in trouble shows under `storage` in `/readyz`, that of sampler processes too: each partition keeps a file in the data directory
-that has its place on the disk before there is none left. Nothing here writes data or decides what is tried again.
+is in trouble shows under `storage` in `/readyz`, that of other processes too, as heartbeats tell it. Nothing here writes data or
+decides what is tried again.
 """
 
 import errno
-import json
 import os
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from dgs.bulletin import BULLETIN_BYTES, Bulletin
 from dgs.telemetry import logs
 
 _log = logs.get(__name__)
 
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 """What freeing space mends."""
-_SHOWN_MOST = 8
 
 
 class Troubles:
-    """What one process, or one partition of it, cannot write at present.
+    """What one process cannot write at present."""
 
-    Args:
-        path: a file that other processes read it from, see `read_troubles`; None where nobody else asks.
-    """
-
-    def __init__(self, path: Path | None = None) -> None:
-        self._bulletin = None if path is None else Bulletin(path)
+    def __init__(self) -> None:
         self._found: dict[str, str] = {}
-        self._changed()  # no room even for this: the frontend looks at the disk itself
 
     @property
     def found(self) -> list[str]:
@@ -51,33 +42,12 @@ class Troubles:
         if self._found.get(what) != told:
             self._found[what] = told
             _log.error("storage refuses a write; it is tried again", what=what, cause=error.strerror or error)
-            self._changed()
 
     def end(self, what: str) -> None:
         """Take note that the write went well."""
         if what in self._found:
             del self._found[what]
             _log.info("storage takes the write again", what=what)
-            self._changed()
-
-    def _changed(self) -> None:
-        if self._bulletin is not None:
-            with suppress(OSError):
-                self._publish()
-
-    def _publish(self) -> None:
-        assert self._bulletin is not None
-        raw = json.dumps(self.found[:_SHOWN_MOST]).encode()
-        self._bulletin.publish(raw if len(raw) <= BULLETIN_BYTES else b'["more than fits here; see the log of the service"]')
-
-
-def read_troubles(paths: Sequence[Path]) -> list[str]:
-    """Return what other processes have published; a file that is missing says nothing."""
-    return [text for path in paths for text in Bulletin(path).read(_texts) or ()]
-
-
-def _texts(data: bytes) -> list[str]:
-    return [text for text in json.loads(data) if isinstance(text, str)]
 
 
 class Disk:

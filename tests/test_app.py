@@ -10,7 +10,9 @@ from typing import Any
 
 import pytest
 
-from dgs import app
+from dgs.app import sampling
+from dgs.app.process import bus_url, run
+from dgs.app.sampling import Sampling
 from dgs.bus.memory import MemoryBus
 from dgs.config import load
 from dgs.core.deployment import Deployment
@@ -19,6 +21,10 @@ from dgs.core.schema import Schema
 from dgs.core.types import PartitionIndex
 from dgs.datadir import DataDir
 from dgs.insist import insist
+from dgs.store.checkpoints import Checkpoints
+from dgs.store.destination import Destination
+from dgs.store.participation import Participation, Sending
+from dgs.troubles import Troubles
 
 SETTINGS = load({"data_dir": "unused"}, {})
 SCHEMA: dict[str, list[object]] = {"attr_defs": [], "vertex_defs": [], "edge_defs": [], "edge_relation_defs": []}
@@ -26,8 +32,8 @@ DEPLOYMENT = Deployment("log", 1, 1, 1, Schema.parse(json.dumps(SCHEMA)))
 
 
 def test_the_bus_is_the_data_directory_unless_another_is_given() -> None:
-    assert app.bus_url(SETTINGS, DataDir(Path("/tmp/a b"))) == "local:///tmp/a%20b/log"
-    assert app.bus_url(load({"bus": "memory://"}, {}), DataDir(Path("x"))) == "memory://"
+    assert bus_url(SETTINGS, DataDir(Path("/tmp/a b"))) == "local:///tmp/a%20b/log"
+    assert bus_url(load({"bus": "memory://"}, {}), DataDir(Path("x"))) == "memory://"
 
 
 def test_sigterm_ends_a_process_properly_and_a_second_one_does_not_disturb() -> None:
@@ -42,7 +48,7 @@ def test_sigterm_ends_a_process_properly_and_a_second_one_does_not_disturb() -> 
             await asyncio.sleep(0.1)
             done.append("drained")
 
-    app._run(main())
+    run(main())
     assert done == ["drained"]
 
 
@@ -57,7 +63,7 @@ def test_of_several_errors_the_one_on_purpose_is_told() -> None:
                 inner.create_task(fail(StateError("what to do")))
 
     with pytest.raises(StateError, match="what to do"):
-        app._run(main())
+        run(main())
 
 
 async def test_what_may_succeed_later_is_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,13 +109,24 @@ class Store:
 
 @pytest.fixture
 def keep_sampling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Any]:
-    monkeypatch.setattr(app, "RETRY_FIRST_S", 0.001)
+    monkeypatch.setattr(sampling, "RETRY_FIRST_S", 0.001)
     monkeypatch.setattr("dgs.store.rocks.RocksStore", Store)
 
     async def run(*outcomes: Exception | None) -> Scripted:
         worker = Scripted(list(outcomes))
         monkeypatch.setattr("dgs.sampler.worker.SamplerWorker", worker)
-        await app._keep_sampling(SETTINGS, DataDir(tmp_path), DEPLOYMENT, PartitionIndex(0), MemoryBus())
+        sending = Sending(lambda: Checkpoints(Destination(str(tmp_path / "checkpoints"))))
+        own = Sampling(
+            SETTINGS,
+            DataDir(tmp_path),
+            DEPLOYMENT,
+            [0],
+            MemoryBus(),
+            Troubles(),
+            lambda partition: Participation(partition, lambda: None, sending),
+        )
+        await own._keep(PartitionIndex(0))
+        assert own.reports() == ()
         return worker
 
     return run

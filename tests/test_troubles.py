@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dgs.troubles import Disk, Troubles, read_troubles
+from dgs.troubles import Disk, Troubles
 from tests.disk import small_disk
 
 
@@ -42,39 +42,6 @@ def test_it_says_what_to_do(code: int, told: str) -> None:
     troubles = Troubles()
     troubles.begin("the state", error(code))
     assert troubles.found == [told]
-
-
-def test_other_processes_read_it_as_it_changes(tmp_path: Path) -> None:
-    path = tmp_path / "troubles" / "sampler-0"
-    paths = [path, tmp_path / "missing.json"]
-    troubles = Troubles(path)
-    assert read_troubles(paths) == []
-    troubles.begin("a", error(errno.ENOSPC))
-    troubles.begin("b", error(errno.EIO))
-    assert read_troubles(paths) == troubles.found
-    assert len(troubles.found) == 2
-    troubles.end("a")
-    assert read_troubles(paths) == troubles.found
-    Troubles(path)
-    assert read_troubles(paths) == [], "what a process has left behind is over when the next one begins"
-
-
-def test_more_than_fits_is_still_published(tmp_path: Path) -> None:
-    troubles = Troubles(tmp_path / "t.json")
-    for i in range(7):
-        troubles.begin(f"{i}" * 900, error(errno.ENOSPC))
-    assert read_troubles([tmp_path / "t.json"]) == ["more than fits here; see the log of the service"]
-
-
-def test_it_is_published_on_a_disk_that_is_full(tmp_path: Path) -> None:
-    with small_disk(tmp_path / "disk", 1 << 20) as disk:
-        troubles = Troubles(disk.path / "t.json")
-        disk.fill()
-        with pytest.raises(OSError, match="No space"):
-            (disk.path / "other").write_bytes(b"x" * 8192)
-        troubles.begin("the state", error(errno.ENOSPC))
-        assert read_troubles([disk.path / "t.json"]) == troubles.found
-        assert troubles.found
 
 
 def test_a_disk_with_too_little_room_is_told(tmp_path: Path) -> None:

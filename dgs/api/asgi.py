@@ -19,6 +19,7 @@ from dgs.api.checkpoints import checkpoints_router
 from dgs.api.control import control_router
 from dgs.api.dataplane import DataPlane
 from dgs.api.health import health_router
+from dgs.api.members import members_router
 from dgs.api.metrics import metrics_router
 from dgs.api.openapi import DATA_PATHS, SCHEMAS
 from dgs.api.page import page_router
@@ -28,8 +29,10 @@ from dgs.api.samples import PATHS, SamplesEndpoint
 from dgs.config import Settings
 from dgs.coordinator.checkpoints import CheckpointCreator
 from dgs.coordinator.coordinator import Coordinator
+from dgs.coordinator.membership import Membership
 from dgs.core.errors import DgsError, InputError
 from dgs.http.gate import Application, Message, Receive, Scope, Send
+from dgs.membership.heartbeat import Heartbeat, News
 from dgs.telemetry import logs
 from dgs.telemetry.metrics import RequestTimer
 from dgs.telemetry.telemetry import Telemetry
@@ -47,6 +50,8 @@ def make_app(
     storage: Callable[[], Sequence[str]] = list,
     *,
     telemetry: Telemetry,
+    membership: Membership,
+    hear: Callable[[Heartbeat], News],
     checkpoints: CheckpointCreator | None = None,
 ) -> Application:
     """Return the application.
@@ -57,12 +62,14 @@ def make_app(
         settings: limits.
         storage: see `Parts`.
         telemetry: see `Parts`.
+        membership: see `Parts`.
+        hear: see `Parts`.
         checkpoints: see `Parts`.
     """
     deployment = coordinator.deployment
     assert len(partitions) == deployment.serving_partitions, "a serving partition is missing"
     plane = DataPlane(partitions, coordinator, generation=deployment.generation, seeds_max=settings.seeds_max)
-    framework = _framework(Parts(coordinator, partitions, settings, storage, telemetry, checkpoints))
+    framework = _framework(Parts(coordinator, partitions, settings, storage, telemetry, membership, hear, checkpoints))
     return _fork(SamplesEndpoint(plane, body_bytes_max=settings.body_bytes_max), framework, telemetry.metrics.requests)
 
 
@@ -105,6 +112,7 @@ def _framework(parts: Parts) -> Application:
     app.include_router(metrics_router(parts))
     app.include_router(control_router(parts))
     app.include_router(checkpoints_router(parts))
+    app.include_router(members_router(parts))
     app.include_router(admin_router(parts))
     app.include_router(page_router())
 

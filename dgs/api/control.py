@@ -18,6 +18,7 @@ from dgs.api.models import (
     FreshnessQuantiles,
     HashDescription,
     Lag,
+    Member,
     Queries,
     Query,
     QueryWithDocument,
@@ -31,6 +32,7 @@ from dgs.api.openapi import problems
 from dgs.api.parameters import check_path, given_parameters
 from dgs.api.parts import Parts
 from dgs.coordinator.barriers import BarrierView
+from dgs.coordinator.membership import MemberSeen
 from dgs.core.errors import InputError, NotFoundError
 from dgs.core.operators import InstalledQuery
 from dgs.core.query import QueryPlan
@@ -146,6 +148,7 @@ class Control:
             record_ends=ends if len(ends) == d.partitions else None,
             lag_bytes_max=self._parts.settings.lag_bytes_max,
             freshness_s=None if fresh is None else FreshnessQuantiles(p50=fresh.p50, p99=fresh.p99, samples=fresh.samples),
+            members=[_member(m) for m in self._parts.membership.members()],
             samplers=[_sampler(r) for r in seen.records],
             serving=[_serving(s) for s in seen.serving],
             queries=(await self.queries()).queries,
@@ -172,19 +175,33 @@ class Control:
         return str(state_shown(b, self._parts.partitions))
 
 
+def _member(m: MemberSeen) -> Member:
+    beat = m.heartbeat
+    return Member(
+        name=beat.member,
+        up=m.up,
+        host=beat.host,
+        pid=beat.pid,
+        url=beat.url or None,
+        samplers=[r.partition for r in beat.samplers],
+        serving=[r.partition for r in beat.serving],
+        heard_s_ago=round(m.age_s, 3),
+    )
+
+
 def _sampler(r: RecordPartition) -> Sampler:
-    report = r.report
-    figures = None if report is None else report.figures
+    figures = r.figures
     return Sampler(
         partition=r.partition,
         up=r.up,
-        pid=None if report is None else report.pid,
+        member=r.member,
+        pid=r.pid,
         position=None if figures is None else figures.position,
         committed=None if figures is None else figures.committed,
         end=r.end,
         lag_bytes=r.lag_bytes,
         lag_seconds=r.lag_seconds,
-        records_per_second=None if report is None else report.records_per_second,
+        records_per_second=r.records_per_second,
         records_applied=None if figures is None else figures.records_applied,
         records_rejected=None if figures is None else sum(figures.rejected.values()),
         state_bytes=None if figures is None else figures.state_bytes,

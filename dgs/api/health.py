@@ -6,9 +6,8 @@ from collections.abc import Sequence
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
-from dgs.api.dataplane import ServingPartition
 from dgs.api.openapi import problems
-from dgs.api.parts import Parts
+from dgs.api.parts import Parts, SeenPartition
 from dgs.api.problems import MEDIA_TYPE, RETRY_AFTER_S, Problem
 from dgs.coordinator.barriers import BarrierState, BarrierView
 
@@ -25,7 +24,7 @@ def readiness(parts: Parts) -> dict[str, str]:
     return found
 
 
-def state_shown(barrier: BarrierView, partitions: Sequence[ServingPartition]) -> str:
+def state_shown(barrier: BarrierView, partitions: Sequence[SeenPartition]) -> str:
     """Return a barrier's state as users may rely on it: what a serving partition has not read again yet is not servable now."""
     if barrier.state is BarrierState.READY and not all(p.caught_up for p in partitions):
         return BarrierState.SAMPLED

@@ -80,6 +80,19 @@ class HashDescription(BaseModel):
     serving_partition: str
 
 
+class Member(BaseModel):
+    """A process that runs partitions, and where it answers requests; it is up if it was heard a few seconds ago at most."""
+
+    name: str
+    up: bool
+    host: str
+    pid: int
+    url: str | None
+    samplers: list[int]
+    serving: list[int]
+    heard_s_ago: float
+
+
 class Sampler(BaseModel):
     """A record partition and the sampler partition that reads it; null is what is not known.
 
@@ -89,6 +102,7 @@ class Sampler(BaseModel):
 
     partition: int
     up: bool
+    member: str | None
     pid: int | None
     position: int | None
     committed: int | None
@@ -196,6 +210,7 @@ class Cluster(BaseModel):
     record_ends: list[int] | None
     lag_bytes_max: int
     freshness_s: FreshnessQuantiles | None
+    members: list[Member]
     samplers: list[Sampler]
     serving: list[Serving]
     queries: list[Query]

@@ -1,4 +1,4 @@
-"""Observes the deployment for `/metrics`, `/cluster` and `/lag`: asks coordinator, serving partitions, bus and reports.
+"""Observes the deployment for `/metrics`, `/cluster` and `/lag`: asks coordinator, serving partitions, bus and membership.
 
 It changes nothing, and is the one place where a lag is computed. A bus that does not answer within `BUS_WAIT_S` makes ends and lags
 None.
@@ -15,7 +15,6 @@ from dgs.codec.entries import appended_ms_of
 from dgs.coordinator.barriers import BarrierState
 from dgs.core.types import PartitionIndex, Position
 from dgs.telemetry.observation import CheckpointSeen, Observation, RecordPartition, ServingPartitionSeen
-from dgs.telemetry.reports import STALE_AFTER_S
 
 BUS_WAIT_S = 2.0
 """How long the bus is waited for."""
@@ -53,20 +52,33 @@ class Observer:
             serving=serving,
             queries=len(self._parts.coordinator.operators.queries),
             barriers={str(state): barriers[str(state)] for state in BarrierState},
-            dead_letters=await asyncio.to_thread(self._dead_letters),
+            dead_letters=self._parts.membership.dead_letters(),
             checkpoint=self._checkpoint(),
         )
 
     async def _record(self, partition: int, reflected: int, end: int | None) -> RecordPartition:
-        report, now = self._telemetry.reports.latest(partition), self._telemetry.wall_clock()
-        age_s = None if report is None else max(0.0, now - report.reported_ms / 1000)
+        copies = self._parts.membership.samplers(partition)
         lag_bytes = None if end is None else max(0, end - reflected)
         lag_seconds = 0.0 if lag_bytes == 0 else None
         if lag_bytes:
             appended_ms = await self._first_append_ms(partition, reflected)
-            lag_seconds = max(0.0, now - appended_ms / 1000) if appended_ms else None
-        up = age_s is not None and age_s < STALE_AFTER_S
-        return RecordPartition(partition, up, report, age_s, reflected, end, lag_bytes, lag_seconds)
+            lag_seconds = max(0.0, self._telemetry.wall_clock() - appended_ms / 1000) if appended_ms else None
+        if not copies:
+            return RecordPartition(partition, False, None, None, None, None, None, reflected, end, lag_bytes, lag_seconds)
+        best = copies[0]
+        return RecordPartition(
+            partition,
+            best.up,
+            best.report.figures,
+            best.member.member,
+            best.member.pid,
+            best.records_per_second,
+            round(best.age_s, 3),
+            reflected,
+            end,
+            lag_bytes,
+            lag_seconds,
+        )
 
     def _serving(self, partition: int, end: int | None) -> ServingPartitionSeen:
         seen = self._parts.partitions[partition]
@@ -107,9 +119,3 @@ class Observer:
         if newest is None:
             return None
         return CheckpointSeen(newest.age_s(self._telemetry.wall_clock()), newest.duration_s, newest.nbytes, newest.sent_bytes)
-
-    def _dead_letters(self) -> int | None:
-        try:
-            return self._telemetry.dead_letters()
-        except OSError:
-            return None

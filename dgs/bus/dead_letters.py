@@ -87,6 +87,14 @@ class DeadEntryFile:
         """How many entries are kept, those of earlier runs too."""
         return len(self._known())
 
+    @property
+    def known(self) -> int | None:
+        """The same; None where the file cannot be read."""
+        try:
+            return self.count
+        except OSError:
+            return None
+
     def __call__(self, dead: DeadEntry) -> None:
         """Keep an entry, unless its place is known already.
 

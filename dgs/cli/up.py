@@ -32,8 +32,8 @@ from dgs.telemetry import logs
 
 PROGRAM = (sys.executable, "-P", "-m", "dgs.cli")
 """How children are started; -P as the folder that the user stands in must not be searched for modules."""
-SHOWN = [s.name for s in SETTINGS if s.name != "retry_timeout_s"]
-"""The settings of a service; the one left out is for those who talk to it."""
+SHOWN = [s.name for s in SETTINGS if s.name not in ("coordinator", "retry_timeout_s")]
+"""The settings of a service; those left out are for others who talk to it."""
 
 
 @click.command()
@@ -73,6 +73,7 @@ def up(schema: Path | None, queries: tuple[Path, ...], parent: int | None, **fla
             serving_partitions=deployment.serving_partitions,
             idle_items=deployment.idle_items,
             bus=deployment.bus or None,
+            coordinator=url_of(socket),
         )
         ready, ready_end = os.pipe()
         stack.callback(os.close, ready)

@@ -1,19 +1,18 @@
 """Checkpoints of the deployment: when one is created, and in which order, so that a restore finds states and logs that go together.
 
-Steps: 1 every partition sends a state that is durable (`dgs.sampler.checkpoints`, `dgs.serving.checkpoints`); 2 with orders held,
+Steps: 1 every partition sends a state that is durable (`dgs.store.participation`); 2 with orders held,
 the coordinator's state and then the ends of all logs, at one moment, are taken; 3 the logs from the states to those ends are sent;
 4 the manifest is written; 5 what is not needed any more goes, at the destination and in the logs. What is read and sent waits in
 one thread; nobody who reads or writes the graph waits for it. Why the order is right is told in ADR 13.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from dgs.backoff import Backoff
 from dgs.bus.archive import partition_directory, segments
@@ -23,14 +22,12 @@ from dgs.coordinator.truncation import Truncation
 from dgs.core.errors import CodecError, InputError, NotFoundError, NotReadyError, StateError
 from dgs.core.types import PartitionIndex, Position
 from dgs.store.checkpoints import Checkpoints, new_id
-from dgs.store.manifest import SAMPLER, LogRange, Manifest, Part
+from dgs.store.manifest import SAMPLER, SERVING, LogRange, Manifest, Part
 from dgs.store.objects import Objects, Pace
 from dgs.telemetry import logs
 
 PARTS_WAIT_S = 600.0
-"""How long samplers may take to send their parts."""
-PREPARE_WAIT_S = 60.0
-"""How long serving partitions may take to make a state that is newer than the one they have."""
+"""How long partitions may take to send their parts."""
 POLL_S = 0.2
 RETRY_FIRST_S, RETRY_MOST_S = 5.0, 300.0
 """Pauses between attempts to create a checkpoint that is due."""
@@ -66,16 +63,6 @@ class Creation:
     reason: str = ""
 
 
-class SendingPartition(Protocol):
-    """A partition of this process that sends its part by itself."""
-
-    async def prepare(self) -> None:
-        """Make a state that is as new as may be."""
-
-    def send(self, objects: Objects) -> Part:
-        """Send it; blocks."""
-
-
 class CheckpointCreator:
     """Creates the checkpoints of one deployment, one at a time.
 
@@ -83,8 +70,6 @@ class CheckpointCreator:
         coordinator: whose state belongs to them.
         log: directory of the bus.
         opened: opens the destination; in a thread.
-        serving: all serving partitions.
-        ask: publishes which checkpoint the samplers are to send their parts of; None for none.
         truncation: told what is kept.
         interval_s: create one so long after the last; 0 for none.
         kept: how many of this deployment stay at the destination.
@@ -93,6 +78,7 @@ class CheckpointCreator:
     Attributes:
         newest: the newest checkpoint of this deployment; None if none is known.
         creation: what was begun last; None before the first.
+        asked: the checkpoint that all partitions are to send their parts of; None for none.
     """
 
     def __init__(
@@ -100,8 +86,6 @@ class CheckpointCreator:
         coordinator: Coordinator,
         log: Path,
         opened: Callable[[], Checkpoints],
-        serving: Sequence[SendingPartition],
-        ask: Callable[[str | None], None],
         truncation: Truncation,
         *,
         interval_s: float,
@@ -112,8 +96,6 @@ class CheckpointCreator:
         self._deployment = coordinator.deployment
         self._logs = log
         self._opened = opened
-        self._serving = serving
-        self._ask = ask
         self._truncation = truncation
         self._interval_s = interval_s
         self._kept = kept
@@ -124,6 +106,7 @@ class CheckpointCreator:
         self._under_way: asyncio.Task[Manifest] | None = None
         self.newest: Manifest | None = None
         self.creation: Creation | None = None
+        self.asked: str | None = None
 
     async def run(self) -> None:
         """Find out what there is, and create checkpoints when they are due, until cancelled."""
@@ -188,10 +171,9 @@ class CheckpointCreator:
 
     async def _look(self) -> None:
         """Take note of the checkpoints of this deployment; until that is done, no log is truncated."""
-        await self._in_thread(self._ask, None)
         own = [m for m in await self.manifests() if m.log_id == self._deployment.log_id]
         self.newest = own[0] if own else None
-        await self._truncation.checkpoints_kept(own)
+        self._truncation.checkpoints_kept(own)
 
     async def _insist(self, what: str, call: Callable[[], Awaitable[object]]) -> None:
         backoff = Backoff(RETRY_FIRST_S, RETRY_MOST_S)
@@ -222,14 +204,14 @@ class CheckpointCreator:
             parts = await self._parts(checkpoint)  # 1
             state, ends = await self._coordinator.at_one_moment()  # 2
             store, objects = await self._in_thread(self._open)
-            before = objects.sent.sent_bytes
+            objects.reset()
             ranges = [await self._in_thread(self._send_log, objects, part, ends) for part in parts]  # 3
             now = self._wall_clock()
             manifest = Manifest(
                 checkpoint,
                 int(now * 1000),
                 round(now - began, 3),
-                sum(p.sent_bytes for p in parts) + objects.sent.sent_bytes - before,
+                sum(p.sent_bytes for p in parts) + objects.sent.sent_bytes,
                 self._deployment.identity(),
                 self._deployment.schema.text,
                 state,
@@ -243,25 +225,19 @@ class CheckpointCreator:
         try:
             store, _ = await self._in_thread(self._open)
             kept = await self._in_thread(store.keep, self._deployment.log_id, self._kept, self._wall_clock())
-            await self._truncation.checkpoints_kept(kept)
+            self._truncation.checkpoints_kept(kept)
         except (OSError, InputError, StateError) as e:  # the next checkpoint does the rest
             _log.warning("what no checkpoint needs is not removed yet", cause=e)
 
     async def _parts(self, checkpoint: str) -> list[Part]:
         """Return the parts of all partitions, once they are sent."""
-        store, objects = await self._in_thread(self._open)
-        await self._in_thread(self._ask, checkpoint)
+        store, _ = await self._in_thread(self._open)
+        d = self._deployment
+        missing = [f"{SERVING}-{s}" for s in range(d.serving_partitions)] + [f"{SAMPLER}-{p}" for p in range(d.partitions)]
+        parts: list[Part] = []
+        deadline = asyncio.get_running_loop().time() + PARTS_WAIT_S
+        self.asked = checkpoint
         try:
-            parts = []
-            objects.reset()
-            with suppress(TimeoutError):  # what is durable by then will do
-                async with asyncio.timeout(PREPARE_WAIT_S):
-                    await asyncio.gather(*(partition.prepare() for partition in self._serving))
-            for partition in self._serving:
-                parts.append(await self._in_thread(partition.send, objects))
-                self._progress(len(parts))
-            missing = [f"{SAMPLER}-{p}" for p in range(self._deployment.partitions)]
-            deadline = asyncio.get_running_loop().time() + PARTS_WAIT_S
             while missing:
                 part = await self._in_thread(store.part, checkpoint, missing[0])
                 if part is not None:
@@ -273,7 +249,7 @@ class CheckpointCreator:
                 else:
                     await asyncio.sleep(POLL_S)
         finally:
-            await self._in_thread(self._ask, None)
+            self.asked = None
         return sorted(parts, key=lambda p: (p.kind, p.partition))
 
     def _send_log(self, objects: Objects, part: Part, ends: dict[str, list[Position]]) -> LogRange:

@@ -54,6 +54,7 @@ class Coordinator:
 
     Attributes:
         deployment: what is fixed.
+        bus_url: as it was given.
         accept_loaders: to be set once the first queries are installed; until then `init_info` is refused.
     """
 
@@ -71,7 +72,7 @@ class Coordinator:
         self.deployment = deployment
         self.accept_loaders = asyncio.Event()
         self._bus = bus
-        self._bus_url = bus_url
+        self.bus_url = bus_url
         self._fsync = fsync
         self._limits = limits
         self._troubles = troubles or Troubles()
@@ -218,7 +219,7 @@ class Coordinator:
             )
         # In line with the orders: a query that was accepted before must stand in the log before the first record can.
         await self._order(lambda state: state if state.loaders_admitted else replace(state, loaders_admitted=True))
-        return loader_info(self.deployment, self._layouts, bus_url=self._bus_url, fsync=self._fsync, limits=self._limits)
+        return loader_info(self.deployment, self._layouts, bus_url=self.bus_url, fsync=self._fsync, limits=self._limits)
 
     async def record_ends(self) -> list[Position]:
         """Return the end of every record partition."""

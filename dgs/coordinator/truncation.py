@@ -1,53 +1,62 @@
 """Truncation: the one place that decides how much of the logs nobody needs any more.
 
-A log is needed from the oldest position on that a partition's own state or a kept checkpoint would read on from. Without a
+A log is needed from the oldest position on that a copy of its partition or a kept checkpoint would read on from. Without a
 checkpoint `record-batches` is all that a lost sampler partition could be made of again, so nothing of it goes.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import Protocol
 
 from dgs.bus.base import RECORDS, SAMPLES, Bus
 from dgs.core.deployment import Deployment
 from dgs.core.types import PartitionIndex, Position
 from dgs.store.manifest import SAMPLER, SERVING, Manifest
+from dgs.telemetry import logs
+
+INTERVAL_S = 2.0
+
+_log = logs.get(__name__)
+
+
+class Needs(Protocol):
+    """Who knows from where on partitions need their logs: the membership."""
+
+    def records_needed(self, partition: int) -> int | None:
+        """Return from where on sampler partitions need their log; None while that is not known."""
+
+    def samples_needed(self, partition: int) -> int | None:
+        """Return from where on serving partitions need their log; None for all of it, or while that is not known."""
 
 
 class Truncation:
-    """Truncates the logs of one deployment.
+    """Truncates the logs of one deployment."""
 
-    Args:
-        committed: returns the position of a sampler partition's last commit that is known; None for none.
-    """
-
-    def __init__(self, bus: Bus, deployment: Deployment, committed: Callable[[PartitionIndex], int | None]) -> None:
+    def __init__(self, bus: Bus, deployment: Deployment, needs: Needs) -> None:
         self._bus = bus
         self._deployment = deployment
-        self._committed = committed
-        self._snapshots: dict[PartitionIndex, Position] = {}
+        self._needs = needs
         self._checkpoints: Sequence[Manifest] | None = None
+        self._truncated: dict[tuple[str, int], int] = {}
         self._holds = 0
 
-    async def snapshots_kept(self, partition: PartitionIndex, oldest: Position) -> None:
-        """Take note of the oldest position that a serving partition's snapshots reflect, and truncate its log.
+    async def run(self) -> None:
+        """Truncate now and then what is not needed any more, until cancelled; what the system refuses is tried again."""
+        told = ""
+        while True:
+            try:
+                await self.truncate()
+                told = ""
+            except OSError as e:
+                if str(e) != told:
+                    _log.warning("a log is not truncated; it is tried again", cause=e)
+                told = str(e)
+            await asyncio.sleep(INTERVAL_S)
 
-        Raises:
-            OSError: the system refuses.
-        """
-        self._snapshots[partition] = oldest
-        await self._truncate(SAMPLES, partition, self._samples_needed(partition))
-
-    async def checkpoints_kept(self, checkpoints: Sequence[Manifest]) -> None:
-        """Take note of the checkpoints of this deployment that are kept, and truncate; before that, nothing is truncated.
-
-        Raises:
-            OSError: the system refuses.
-        """
+    def checkpoints_kept(self, checkpoints: Sequence[Manifest]) -> None:
+        """Take note of the checkpoints of this deployment that are kept; before that, nothing is truncated."""
         self._checkpoints = checkpoints
-        for p in map(PartitionIndex, range(self._deployment.partitions)):
-            await self._truncate(RECORDS, p, self._records_needed(p))
-        for s in map(PartitionIndex, range(self._deployment.serving_partitions)):
-            await self._truncate(SAMPLES, s, self._samples_needed(s))
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -58,18 +67,30 @@ class Truncation:
         finally:
             self._holds -= 1
 
-    def _records_needed(self, partition: PartitionIndex) -> int | None:
-        committed = self._committed(partition)
+    async def truncate(self) -> None:
+        """Truncate what is not needed now.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        for p in range(self._deployment.partitions):
+            await self._truncate(RECORDS, p, self._records_needed(p))
+        for s in range(self._deployment.serving_partitions):
+            await self._truncate(SAMPLES, s, self._samples_needed(s))
+
+    def _records_needed(self, partition: int) -> int | None:
+        committed = self._needs.records_needed(partition)
         if not self._checkpoints or committed is None:
             return None
         return min(committed, *(m.part(SAMPLER, partition).position for m in self._checkpoints))
 
-    def _samples_needed(self, partition: PartitionIndex) -> int | None:
-        oldest = self._snapshots.get(partition)
+    def _samples_needed(self, partition: int) -> int | None:
+        oldest = self._needs.samples_needed(partition)
         if self._checkpoints is None or oldest is None:
             return None
         return min([oldest, *(m.part(SERVING, partition).position for m in self._checkpoints)])
 
-    async def _truncate(self, topic: str, partition: PartitionIndex, needed: int | None) -> None:
-        if needed and not self._holds:
-            await self._bus.truncate(topic, partition, Position(needed))
+    async def _truncate(self, topic: str, partition: int, needed: int | None) -> None:
+        if needed and not self._holds and needed > self._truncated.get((topic, partition), 0):
+            await self._bus.truncate(topic, PartitionIndex(partition), Position(needed))
+            self._truncated[topic, partition] = needed

@@ -23,7 +23,6 @@ from dgs.sampler.machine import Emission, SamplerMachine
 from dgs.store.base import Batch, Store
 from dgs.telemetry import logs
 from dgs.telemetry.figures import SamplerFigures
-from dgs.telemetry.reports import Reporter
 from dgs.troubles import Troubles
 
 _log = logs.get(__name__)
@@ -60,7 +59,6 @@ class SamplerWorker:
         clock: Callable[[], float],
         commit_interval_s: float,
         dead_letters: DeadLetters,
-        reporter: Reporter | None = None,
         troubles: Troubles | None = None,
     ) -> None:
         self._deployment = deployment
@@ -71,7 +69,6 @@ class SamplerWorker:
         self._commit_interval_s = commit_interval_s
         self._dead = DeadEntries(dead_letters)
         self._troubles = troubles or Troubles()
-        self._reporter = reporter
         self.machine = SamplerMachine(deployment, partition, store)
         self._outbox = Outbox(bus, SAMPLES, deployment.serving_partitions, self.machine.state.sent)
         self._packs: list[list[Emission]] = [[] for _ in range(deployment.serving_partitions)]
@@ -97,8 +94,6 @@ class SamplerWorker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._outbox.run())
                 group.create_task(self._loop(group))
-                if self._reporter is not None:
-                    group.create_task(self._reporter.run(self.figures))
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
 

@@ -1,9 +1,10 @@
 """A serving partition's part in checkpoints: its newest snapshot goes to the destination.
 
 A snapshot is durable only when all that was emitted up to its cut is acknowledged, so the logs have what follows. It is linked
-first, as it may be removed once there are newer ones. Sending blocks, and runs in a thread.
+first, as it may be removed once there are newer ones.
 """
 
+import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,14 +16,16 @@ from dgs.store.manifest import SERVING, Part
 from dgs.store.objects import Objects
 from dgs.store.snapshots import SnapshotReader
 
+PREPARE_WAIT_S = 60.0
+"""How long a snapshot that was begun may take."""
 PATIENCE_S = 0.5
 """Where no entry comes for so long, there is not much log behind the last snapshot either."""
 ATTEMPTS = 5
 """A snapshot may be removed between listing and linking it; then there is a newer one."""
 
 
-class ServingCheckpoints:
-    """Takes part in checkpoints for one partition.
+class ServingPart:
+    """See `dgs.store.participation.SendingPartition`.
 
     Args:
         partition: which.
@@ -38,32 +41,34 @@ class ServingCheckpoints:
         self._folder = snapshots.folder
         self._link = link
 
+    @property
+    def name(self) -> str:
+        """Its name as a part."""
+        return f"{SERVING}-{self._partition}"
+
     async def prepare(self) -> None:
-        """Have a snapshot made of what is there now, so that there is little log behind it."""
-        await self._snapshots.ask(PATIENCE_S)
+        """Have a snapshot made of what is there now, so that there is little log behind it; after a while, the last one will do."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PREPARE_WAIT_S):
+                await self._snapshots.ask(PATIENCE_S)
 
     def send(self, objects: Objects) -> Part:
-        """Send the newest snapshot, if there is one; return what refers to it.
-
-        Raises:
-            OSError: the disk or the destination refuses.
-            CodecError: the snapshot is damaged.
-        """
+        """Send the newest snapshot, if there is one; see `SendingPartition.send`."""
         self._link.parent.mkdir(parents=True, exist_ok=True)
-        self._link.unlink(missing_ok=True)  # of a process that was killed
-        try:
-            name = self._linked()
-            if name is None:
-                none: Sequence[int] = [0] * self._partitions
-                return Part(SERVING, self._partition, 0, none, none, [], 0)
-            with SnapshotReader(self._link) as reader:
-                meta = json.loads(reader.read())
-            before = objects.sent.sent_bytes
-            file = objects.put(self._link, name)
-            sent_bytes = objects.sent.sent_bytes - before
-            return Part(SERVING, self._partition, meta["position"], meta["received"], meta["sent"], [file], sent_bytes)
-        finally:
-            self._link.unlink(missing_ok=True)
+        self.clean_up()  # of a process that was killed
+        name = self._linked()
+        if name is None:
+            none: Sequence[int] = [0] * self._partitions
+            return Part(SERVING, self._partition, 0, none, none, [], 0)
+        with SnapshotReader(self._link) as reader:
+            meta = json.loads(reader.read())
+        file = objects.put(self._link, name)
+        sent_bytes = objects.sent.sent_bytes
+        return Part(SERVING, self._partition, meta["position"], meta["received"], meta["sent"], [file], sent_bytes)
+
+    def clean_up(self) -> None:
+        """Remove the link."""
+        self._link.unlink(missing_ok=True)
 
     def _linked(self) -> str | None:
         for _ in range(ATTEMPTS):

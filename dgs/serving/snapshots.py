@@ -1,4 +1,4 @@
-"""Takes snapshots of one serving partition while it works, keeps the newest, and gives back the log that none of them needs.
+"""Takes snapshots of one serving partition while it works, keeps the newest, and knows from where on these need the log.
 
 A snapshot counts, that is, stands under its name, only once all that was emitted up to its cut is acknowledged, and the barrier
 rounds that were told are durable: whoever starts from it does not say these things again. The worker says when a cut may be made,
@@ -6,7 +6,6 @@ and has the newest one restored when it starts. The event loop is held for one p
 """
 
 import asyncio
-import functools
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -43,11 +42,11 @@ class Snapshots:
         interval_s: begin one when so long has passed since the last; 0 for none, but those that stand there are still used.
         clock: seconds, monotonic.
         troubles: told when the disk refuses.
-        truncate: gives back the log before a position that no snapshot needs; unless given, all of it.
 
     Attributes:
         folder: where they are kept.
         newest: the newest that is durable.
+        needed: from here on the log is needed, even if the newest snapshot is lost; None while all of it is.
     """
 
     def __init__(
@@ -60,9 +59,7 @@ class Snapshots:
         interval_s: float,
         clock: Callable[[], float],
         troubles: Troubles | None = None,
-        truncate: Callable[[PartitionIndex, Position], Awaitable[None]] | None = None,
     ) -> None:
-        self._truncate_log = truncate or functools.partial(bus.truncate, SAMPLES)
         self.folder = folder
         self._deployment = deployment
         self._partition = partition
@@ -76,6 +73,7 @@ class Snapshots:
         self._taking = self._asked = False
         self._what = f"the snapshot of serving partition {partition}"
         self.newest: SnapshotFile | None = None
+        self.needed: Position | None = None
 
     async def restored(self) -> tuple[ServingState, Position] | None:
         """Return the newest state that can be read, with its position; None where the log has to be replayed from its start.
@@ -93,6 +91,7 @@ class Snapshots:
                 _log.error("snapshot is damaged; it is set aside, and an older state is taken", file=file.path, now=name, cause=e)
                 continue
             self.newest, self._cut_at, self._applied = file, position, state.applied
+            self._note_kept(await in_thread(self.folder.files))
             _log.info("snapshot restored", partition=self._partition, position=position, file=file.path)
             return state, position
         await self._check_start()
@@ -151,7 +150,7 @@ class Snapshots:
         return image
 
     async def write(self, image: StateImage, settled: Callable[[], Awaitable[None]]) -> None:
-        """Write a snapshot, and give back older ones and the log that the kept ones do not need.
+        """Write a snapshot, and remove older ones.
 
         What the disk refuses, or a control item makes useless, is left out: the next snapshot is another attempt.
 
@@ -161,7 +160,7 @@ class Snapshots:
         """
         try:
             if await self._written(image, settled):
-                await self._truncate(await in_thread(self.folder.keep, KEPT))
+                self._note_kept(await in_thread(self.folder.keep, KEPT))
             self._troubles.end(self._what)
         except OSError as e:
             self._troubles.begin(self._what, e)
@@ -187,10 +186,9 @@ class Snapshots:
         _log.info("snapshot written", partition=self._partition, position=image.position, bytes=self.newest.nbytes)
         return True
 
-    async def _truncate(self, kept: list[SnapshotFile]) -> None:
-        """Give back what even the oldest kept snapshot does not need; with fewer than are to be kept, nothing."""
-        if len(kept) >= KEPT:
-            await self._truncate_log(self._partition, kept[-1].position)
+    def _note_kept(self, kept: list[SnapshotFile]) -> None:
+        """Take note of the snapshots that there are, newest first; with fewer than are to be kept, all of the log is needed."""
+        self.needed = kept[KEPT - 1].position if len(kept) >= KEPT else None
 
 
 async def in_thread(function: Callable[..., T], *arguments: Any) -> T:

@@ -214,16 +214,16 @@ def _family(metric: Metric, values: _Values) -> Family:
 
 
 def _families(seen: Observation) -> Iterator[Family]:
-    reports = [r.report for r in seen.records if r.report is not None]
-    yield _family(RECORDS_APPLIED, (((r.partition,), r.figures.records_applied) for r in reports))
-    yield _family(RECORDS_REJECTED, (((r.partition, why), n) for r in reports for why, n in r.figures.rejected.items()))
+    samplers = [(r.partition, r.figures) for r in seen.records if r.figures is not None]
+    yield _family(RECORDS_APPLIED, (((p,), figures.records_applied) for p, figures in samplers))
+    yield _family(RECORDS_REJECTED, (((p, why), n) for p, figures in samplers for why, n in figures.rejected.items()))
     yield _family(SAMPLER_UP, (((r.partition,), int(r.up)) for r in seen.records))
     yield _family(LAG_BYTES, (((r.partition,), r.lag_bytes) for r in seen.records))
     yield _family(LAG_SECONDS, (((r.partition,), r.lag_seconds) for r in seen.records))
     yield _family(SAMPLES_LAG_BYTES, (((s.partition,), s.lag_bytes) for s in seen.serving))
     yield _family(REQUEST_SEEDS, (((s.partition,), s.figures.seeds) for s in seen.serving))
     yield _family(ROWS_PENDING, (((s.partition,), s.figures.rows_pending) for s in seen.serving))
-    machines = [("sampler", r.partition, r.figures) for r in reports] + [("serving", s.partition, s.figures) for s in seen.serving]
+    machines = [("sampler", p, figures) for p, figures in samplers] + [("serving", s.partition, s.figures) for s in seen.serving]
     yield _family(DUPLICATES, (((component, p), f.duplicates) for component, p, f in machines))
     yield _family(GAPS, (((component, p), f.gaps) for component, p, f in machines))
     yield _family(BLOCKS_IGNORED, (((s.partition,), s.figures.ignored) for s in seen.serving))

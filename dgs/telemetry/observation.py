@@ -6,8 +6,7 @@ Values only; `dgs.api.observer` makes them. What is not known is None, and stays
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from dgs.telemetry.figures import ServingFigures
-from dgs.telemetry.reports import SamplerReport
+from dgs.telemetry.figures import SamplerFigures, ServingFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,8 +16,10 @@ class RecordPartition:
     Attributes:
         partition: which.
         up: whether its sampler has reported lately.
-        report: its last report, however old.
-        reported_s_ago: the report's age by this host's wall clock, at least 0.
+        figures: what that has reported last, however long ago.
+        member, pid: by whom: a name and a process id.
+        records_per_second: that it has applied, between its last two reports.
+        reported_s_ago: how long ago the last one came.
         reflected: position that all serving partitions reflect.
         end: of the log; None when the bus does not tell.
         lag_bytes: from `reflected` to `end`.
@@ -27,7 +28,10 @@ class RecordPartition:
 
     partition: int
     up: bool
-    report: SamplerReport | None
+    figures: SamplerFigures | None
+    member: str | None
+    pid: int | None
+    records_per_second: float | None
     reported_s_ago: float | None
     reflected: int
     end: int | None

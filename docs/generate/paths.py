@@ -14,10 +14,12 @@ from dgs.api import make_app
 from dgs.bus.memory import MemoryBus
 from dgs.config import Settings
 from dgs.coordinator.coordinator import Coordinator
+from dgs.coordinator.membership import Membership
 from dgs.coordinator.state_file import StateFile
 from dgs.core.deployment import Deployment
 from dgs.core.schema import Schema
 from dgs.core.types import PartitionIndex
+from dgs.membership.heartbeat import News
 from dgs.serving.worker import ServingWorker
 from dgs.telemetry.telemetry import Telemetry
 from docs.generate.markdown import code, page, table
@@ -38,11 +40,12 @@ def openapi() -> dict[str, Any]:
 async def _openapi(folder: Path) -> dict[str, Any]:
     deployment, bus = Deployment("log", 1, 1, 1, Schema.parse(json.dumps(_EMPTY))), MemoryBus()
     coordinator = Coordinator(deployment, bus, StateFile(folder / "state.json", deployment), bus_url="memory://")
-    telemetry = Telemetry.of(bus, folder, folder, clock=time.monotonic, wall_clock=time.time)
+    telemetry = Telemetry.of(bus, clock=time.monotonic, wall_clock=time.time)
     worker = ServingWorker(
         deployment, PartitionIndex(0), bus, clock=time.monotonic, slice_s=1, on_round=lambda *_: None, dead_letters=lambda _: None
     )
-    app = make_app(coordinator, [worker], Settings(), telemetry=telemetry)
+    membership = Membership(deployment, clock=time.monotonic)
+    app = make_app(coordinator, [worker], Settings(), telemetry=telemetry, membership=membership, hear=lambda _: News())
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         document: dict[str, Any] = (await client.get("/openapi.json")).json()
     return document

@@ -17,6 +17,7 @@ from dgs.bus.wakeup import Wakeup
 from dgs.config import Settings
 from dgs.coordinator.checkpoints import CheckpointCreator
 from dgs.coordinator.coordinator import Coordinator
+from dgs.coordinator.membership import Membership
 from dgs.coordinator.state_file import StateFile
 from dgs.core.deployment import Deployment
 from dgs.core.egograph import Edges, EgoGraph, Reflected, Vertices
@@ -26,6 +27,7 @@ from dgs.core.schema import Schema
 from dgs.core.strings import StringTable
 from dgs.core.types import Int32s, Int64s
 from dgs.http.gate import Application
+from dgs.membership.heartbeat import Heartbeat, News
 from dgs.telemetry.figures import ServingFigures
 from dgs.telemetry.telemetry import Telemetry
 from dgs.wire.samples_pb2 import Graph, Samples
@@ -170,8 +172,24 @@ def clock() -> HandClock:
 
 
 @pytest.fixture
-async def telemetry(bus: MemoryBus, tmp_path: Path, clock: HandClock) -> Telemetry:
-    return Telemetry.of(bus, tmp_path / "reports", tmp_path / "dead-letters", clock=clock, wall_clock=clock)
+async def telemetry(bus: MemoryBus, clock: HandClock) -> Telemetry:
+    return Telemetry.of(bus, clock=clock, wall_clock=clock)
+
+
+@pytest.fixture
+async def membership(coordinator: Coordinator, clock: HandClock) -> Membership:
+    return Membership(coordinator.deployment, clock=clock)
+
+
+@pytest.fixture
+async def hear(membership: Membership) -> Callable[[Heartbeat], News]:
+    """Hear heartbeats, and answer that there is no news."""
+
+    def heard(heartbeat: Heartbeat) -> News:
+        membership.hear(heartbeat)
+        return News()
+
+    return heard
 
 
 @pytest.fixture
@@ -180,15 +198,39 @@ async def checkpoints() -> CheckpointCreator | None:
     return None
 
 
+MakeApp = Callable[..., Application]
+
+
 @pytest.fixture
-async def app(
+async def make(
     coordinator: Coordinator,
     partitions: list[FakePartition],
     settings: Settings,
     telemetry: Telemetry,
+    membership: Membership,
+    hear: Callable[[Heartbeat], News],
     checkpoints: CheckpointCreator | None,
-) -> Application:
-    return make_app(coordinator, partitions, settings, telemetry=telemetry, checkpoints=checkpoints)
+) -> MakeApp:
+    """Make the application, with what tells the troubles of the storage."""
+
+    def made(storage: Callable[[], list[str]] = list) -> Application:
+        return make_app(
+            coordinator,
+            partitions,
+            settings,
+            storage,
+            telemetry=telemetry,
+            membership=membership,
+            hear=hear,
+            checkpoints=checkpoints,
+        )
+
+    return made
+
+
+@pytest.fixture
+async def app(make: MakeApp) -> Application:
+    return make()
 
 
 @pytest.fixture

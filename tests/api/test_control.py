@@ -8,14 +8,11 @@ import httpx
 import orjson
 import pytest
 
-from dgs.api import make_app
 from dgs.bus.memory import MemoryBus
-from dgs.config import Settings
 from dgs.coordinator.coordinator import Coordinator
 from dgs.core.operators import InstalledQuery
 from dgs.core.partition import mix
 from dgs.http.gate import Application
-from dgs.telemetry.telemetry import Telemetry
 from tests.api.conftest import SCHEMA_TEXT, Document, FakePartition, P, ProblemCheck, S
 
 Client = httpx.AsyncClient
@@ -141,14 +138,6 @@ async def test_the_schema_is_verbatim(client: Client) -> None:
     response = await client.get("/schema")
     assert response.content == SCHEMA_TEXT
     assert response.headers["content-type"] == "application/json"
-
-
-async def test_the_schema_without_its_text(
-    coordinator: Coordinator, partitions: list[FakePartition], settings: Settings, telemetry: Telemetry
-) -> None:
-    app = make_app(coordinator, partitions, settings, telemetry=telemetry)
-    async with Client(transport=httpx.ASGITransport(app), base_url="http://dgs") as client:
-        assert (await client.get("/schema")).json() == orjson.loads(SCHEMA_TEXT)
 
 
 async def test_the_cluster(client: Client, bus: MemoryBus, installed: InstalledQuery, partitions: list[FakePartition]) -> None:

@@ -3,37 +3,32 @@
 import httpx
 import pytest
 
-from dgs.api import make_app
-from dgs.config import Settings
 from dgs.coordinator.coordinator import Coordinator
-from dgs.telemetry.telemetry import Telemetry
-from tests.api.conftest import FakePartition
+from tests.api.conftest import FakePartition, MakeApp
 
 TOLD = ["no room for the log record-batches/3 (No space left on device): free some; it is tried again", "another"]
 
 
 async def test_what_is_behind_is_told_while_it_answers(
-    coordinator: Coordinator, partitions: list[FakePartition], settings: Settings, telemetry: Telemetry
+    coordinator: Coordinator, partitions: list[FakePartition], client: httpx.AsyncClient
 ) -> None:
     coordinator.accept_loaders.set()
     partitions[1].caught_up, partitions[1].from_snapshot, partitions[1].behind_bytes = False, True, 4711
-    app = make_app(coordinator, partitions, settings, telemetry=telemetry)
-    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://dgs") as client:
-        response = await client.get("/readyz")
-        assert response.status_code == 200
-        assert response.json()["catching_up"] == {"serving-1": 4711}
-        partitions[1].caught_up = True
-        assert "catching_up" not in (await client.get("/readyz")).json()
+    response = await client.get("/readyz")
+    assert response.status_code == 200
+    assert response.json()["catching_up"] == {"serving-1": 4711}
+    partitions[1].caught_up = True
+    assert "catching_up" not in (await client.get("/readyz")).json()
 
 
 @pytest.mark.parametrize("caught_up", [True, False])
 async def test_a_full_disk_is_told_but_reads_go_on(
-    coordinator: Coordinator, partitions: list[FakePartition], settings: Settings, telemetry: Telemetry, caught_up: bool
+    coordinator: Coordinator, partitions: list[FakePartition], make: MakeApp, caught_up: bool
 ) -> None:
     found: list[str] = []
     coordinator.accept_loaders.set()
     partitions[1].caught_up = caught_up
-    app = make_app(coordinator, partitions, settings, lambda: found, telemetry=telemetry)
+    app = make(lambda: found)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://dgs") as client:
         assert (await client.get("/readyz")).json()["degraded"] is False
         found += TOLD

@@ -16,19 +16,19 @@ from dgs.bus.memory import MemoryBus
 from dgs.codec.entries import RequestPack, encode_records, encode_requests
 from dgs.coordinator.checkpoints import CheckpointCreator
 from dgs.coordinator.coordinator import Coordinator
+from dgs.coordinator.membership import STALE_AFTER_S, Membership
 from dgs.coordinator.truncation import Truncation
 from dgs.core.operators import InstalledQuery
 from dgs.core.records import RecordBatch
 from dgs.core.requests import REQUEST
 from dgs.core.types import PartitionIndex
+from dgs.membership.heartbeat import Heartbeat, SamplerReport
 from dgs.store.checkpoints import Checkpoints
 from dgs.store.destination import Destination
 from dgs.store.manifest import Manifest, Part
 from dgs.store.objects import FileRef
 from dgs.telemetry.figures import SamplerFigures, ServingFigures
 from dgs.telemetry.metrics import describe
-from dgs.telemetry.report_files import ReportFiles
-from dgs.telemetry.reports import STALE_AFTER_S, SamplerReport
 from dgs.telemetry.telemetry import Telemetry
 from tests.api.conftest import FakePartition, HandClock, P
 
@@ -55,21 +55,16 @@ async def entry(bus: MemoryBus, partition: int, appended_ms: int) -> int:
 
 
 @pytest.fixture
-def reports(tmp_path: Path) -> ReportFiles:
-    return ReportFiles(tmp_path / "reports")
-
-
-@pytest.fixture
-async def checkpoints(coordinator: Coordinator, bus: MemoryBus, tmp_path: Path, clock: HandClock) -> CheckpointCreator:
+async def checkpoints(
+    coordinator: Coordinator, bus: MemoryBus, membership: Membership, tmp_path: Path, clock: HandClock
+) -> CheckpointCreator:
     """One that has created a checkpoint half a minute ago."""
 
     def opened() -> Checkpoints:
         return Checkpoints(Destination(str(tmp_path)))
 
-    truncation = Truncation(bus, coordinator.deployment, lambda _: None)
-    creator = CheckpointCreator(
-        coordinator, tmp_path, opened, [], lambda _: None, truncation, interval_s=0, kept=1, wall_clock=clock
-    )
+    truncation = Truncation(bus, coordinator.deployment, membership)
+    creator = CheckpointCreator(coordinator, tmp_path, opened, truncation, interval_s=0, kept=1, wall_clock=clock)
     parts = [Part("sampler", 0, 0, [], [], [FileRef("a", 1000, "0" * 64), FileRef("b", 1000, "0" * 64)], 7)]
     identity = coordinator.deployment.identity()
     creator.newest = Manifest("id", int((clock.now - 30) * 1000), 2.5, 7, identity, "", {}, parts, [])
@@ -84,9 +79,10 @@ async def caught_up(bus: MemoryBus, coordinator: Coordinator, partitions: list[F
     return partitions
 
 
-def report(partition: int, clock: HandClock, ago_s: float = 0.0) -> SamplerReport:
-    figures = SamplerFigures(100 + partition, 50, 1000, {"unreadable": 2, "refused": 3}, 4, 5, 6 << 20)
-    return SamplerReport(partition, 4711, int((clock.now - ago_s) * 1000), 12.5, figures)
+def told(partition: int, records_applied: int = 1000, dead_letters: int | None = 0) -> Heartbeat:
+    """What a member with one sampler partition says."""
+    figures = SamplerFigures(100 + partition, 50, records_applied, {"unreadable": 2, "refused": 3}, 4, 5, 6 << 20)
+    return Heartbeat(f"member-{partition}", "log", "host", 4711, samplers=(SamplerReport(partition, figures, dead_letters),))
 
 
 async def test_every_metric_is_there_with_type_and_help_and_shows_what_it_should(
@@ -94,7 +90,7 @@ async def test_every_metric_is_there_with_type_and_help_and_shows_what_it_should
     coordinator: Coordinator,
     installed: InstalledQuery,
     caught_up: list[FakePartition],
-    reports: ReportFiles,
+    membership: Membership,
     telemetry: Telemetry,
     bus: MemoryBus,
     clock: HandClock,
@@ -103,7 +99,7 @@ async def test_every_metric_is_there_with_type_and_help_and_shows_what_it_should
     for partition in caught_up:
         partition.positions = [int(end) for end in await coordinator.record_ends()]
     caught_up[1].told = ServingFigures(0, 11, 12, 13, 14, 15, 16, 17, 18, clock.now - 19)
-    reports.publish(report(2, clock))
+    membership.hear(told(2))
     telemetry.freshness.reflected(int(clock.now * 1000) - 30)
     before = await bus.end(RECORDS, PartitionIndex(2))
     end = await entry(bus, 2, int((clock.now - 20) * 1000))
@@ -239,17 +235,21 @@ async def test_a_bus_that_hangs_is_not_waited_for_long(
     assert (await client.get("/cluster")).json()["record_ends"] is None
 
 
-async def test_samplers_are_shown_by_their_reports(
-    client: Client, reports: ReportFiles, clock: HandClock, caught_up: list[FakePartition], bus: MemoryBus, coordinator: Coordinator
+async def test_samplers_are_shown_by_what_their_members_say(
+    client: Client, membership: Membership, clock: HandClock, caught_up: list[FakePartition]
 ) -> None:
-    reports.publish(report(0, clock, ago_s=0.5))
-    reports.publish(report(1, clock, ago_s=STALE_AFTER_S + 1))
-    reports.publish(report(2, clock, ago_s=-3))
+    membership.hear(told(1))
+    clock.now += STALE_AFTER_S - 3.5
+    membership.hear(told(0, records_applied=950))
+    clock.now += 4
+    membership.hear(told(0))
+    clock.now += 0.5
     cluster = (await client.get("/cluster")).json()
     end = cluster["record_ends"][0]
     assert cluster["samplers"][0] == {
         "partition": 0,
         "up": True,
+        "member": "member-0",
         "pid": 4711,
         "position": 100,
         "committed": 50,
@@ -262,14 +262,15 @@ async def test_samplers_are_shown_by_their_reports(
         "state_bytes": 6 << 20,
         "reported_s_ago": 0.5,
     }
-    assert [s["up"] for s in cluster["samplers"]] == [True, False, True, False]
+    assert [s["up"] for s in cluster["samplers"]] == [True, False, False, False]
     assert cluster["samplers"][1]["reported_s_ago"] == STALE_AFTER_S + 1
     assert cluster["samplers"][1]["records_applied"] == 1000, "what it said last is kept"
-    assert cluster["samplers"][2]["reported_s_ago"] == 0, "its clock goes ahead"
-    missing = {k: v for k, v in cluster["samplers"][3].items() if k not in ("partition", "up", "end", "lag_bytes", "lag_seconds")}
+    missing = {k: v for k, v in cluster["samplers"][2].items() if k not in ("partition", "up", "end", "lag_bytes", "lag_seconds")}
     assert set(missing.values()) == {None}
     clock.now += STALE_AFTER_S
-    assert not any(s["up"] for s in (await client.get("/cluster")).json()["samplers"][:2])
+    later = (await client.get("/cluster")).json()
+    assert not any(s["up"] for s in later["samplers"])
+    assert [(m["name"], m["up"], m["samplers"]) for m in later["members"]] == [("member-0", False, [0]), ("member-1", False, [1])]
 
 
 async def test_the_lag_is_what_not_all_serving_partitions_reflect(
@@ -304,7 +305,7 @@ async def test_the_cluster_tells_the_rest(
     partitions: list[FakePartition],
     telemetry: Telemetry,
     clock: HandClock,
-    tmp_path: Path,
+    membership: Membership,
 ) -> None:
     partitions[0].told = ServingFigures(
         0, rows_pending=3, vertices=4, state_bytes=5, snapshot_position=6, snapshot_at=clock.now - 2
@@ -322,8 +323,9 @@ async def test_the_cluster_tells_the_rest(
     assert second["snapshot"] is None
     for ms in (10, 20, 30):
         telemetry.freshness.reflected(int(clock.now * 1000) - ms)
-    (tmp_path / "dead-letters").mkdir()
-    (tmp_path / "dead-letters" / "sampler-0.jsonl").write_text("{}\n{}\n")
+    membership.hear(told(0, dead_letters=2))
     cluster = (await client.get("/cluster")).json()
     assert cluster["freshness_s"] == {"p50": pytest.approx(0.02), "p99": pytest.approx(0.0298), "samples": 3}
     assert cluster["dead_letters"] == 2
+    membership.hear(told(1, dead_letters=None))
+    assert (await client.get("/cluster")).json()["dead_letters"] is None, "it cannot be told"

@@ -13,7 +13,6 @@ import pytest_asyncio
 
 from dgs.bus.base import RECORDS, SAMPLES
 from dgs.bus.local import LocalBus
-from dgs.checkpoint_request import CheckpointRequest
 from dgs.coordinator.checkpoints import CheckpointCreator, CreationState
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.state_file import StateFile
@@ -21,14 +20,15 @@ from dgs.coordinator.truncation import Truncation
 from dgs.core.deployment import Deployment
 from dgs.core.errors import StateError
 from dgs.core.types import PartitionIndex, Position
-from dgs.sampler.checkpoints import SamplerCheckpoints
-from dgs.serving.checkpoints import ServingCheckpoints
+from dgs.sampler.checkpoints import SamplerPart
+from dgs.serving.checkpoints import ServingPart
 from dgs.serving.snapshots import Snapshots
 from dgs.store.base import Batch
 from dgs.store.checkpoints import Checkpoints
 from dgs.store.destination import Destination
 from dgs.store.manifest import SAMPLER, SERVING
 from dgs.store.objects import Objects, check
+from dgs.store.participation import Participation, Sending, SendingPartition
 from dgs.store.rocks import RocksStore
 from dgs.store.snapshots import SnapshotFolder
 
@@ -46,7 +46,6 @@ class World:
         self.coordinator = Coordinator(deployment, self.bus, StateFile(folder / "state.json", deployment), bus_url="")
         self.stores = [RocksStore(folder / "sampler" / str(p)) for p in range(deployment.partitions)]
         self.committed = [0] * deployment.partitions
-        self.request = CheckpointRequest(folder / "links" / "request.json")
         self.broken: set[int] = set()
 
     async def commit(self, partition: int) -> None:
@@ -59,26 +58,29 @@ class World:
     def opened(self) -> Checkpoints:
         return Checkpoints(Destination(str(self.folder / "place")))
 
-    def part(self, p: int) -> SamplerCheckpoints:
+    def records_needed(self, partition: int) -> int | None:
+        return self.committed[partition]
+
+    def samples_needed(self, partition: int) -> int | None:
+        return None
+
+    def part(self, p: int) -> SamplerPart:
         store: RocksStore | Broken = Broken() if p in self.broken else self.stores[p]
         link = self.folder / "links" / f"sampler-{p}"
         size = self.deployment.serving_partitions
-        return SamplerCheckpoints(PartitionIndex(p), size, store, link, asked=self.request.read, opened=self.opened)
+        return SamplerPart(PartitionIndex(p), size, store, link)
 
-    def serving(self, s: PartitionIndex) -> ServingCheckpoints:
+    def serving(self, s: PartitionIndex) -> ServingPart:
         folder = SnapshotFolder(self.folder / "serving" / str(s))
         snapshots = Snapshots(folder, self.deployment, s, self.bus, interval_s=0, clock=time.monotonic)
-        return ServingCheckpoints(s, self.deployment.partitions, snapshots, self.folder / "links" / f"serving-{s}")
+        return ServingPart(s, self.deployment.partitions, snapshots, self.folder / "links" / f"serving-{s}")
 
     def creator(self, *, interval_s: float = 0.0, kept: int = 2) -> CheckpointCreator:
-        serving = [self.serving(PartitionIndex(s)) for s in range(self.deployment.serving_partitions)]
         return CheckpointCreator(
             self.coordinator,
             self.folder / "log",
             self.opened,
-            serving,
-            self.request.publish,
-            Truncation(self.bus, self.deployment, lambda p: self.committed[p]),
+            Truncation(self.bus, self.deployment, self),
             interval_s=interval_s,
             kept=kept,
             wall_clock=time.time,
@@ -87,8 +89,11 @@ class World:
     @asynccontextmanager
     async def running(self, creator: CheckpointCreator) -> AsyncIterator[None]:
         """Run all that has to do with checkpoints for the length of a block."""
-        runs = [creator.run(), *(self.part(p).run() for p in range(self.deployment.partitions))]
-        tasks = [asyncio.create_task(run) for run in runs]
+        sending = Sending(self.opened)
+        parts: list[SendingPartition] = [self.part(p) for p in range(self.deployment.partitions)]
+        parts += [self.serving(PartitionIndex(s)) for s in range(self.deployment.serving_partitions)]
+        runs = [Participation(part, lambda: creator.asked, sending).run() for part in parts]
+        tasks = [asyncio.create_task(run) for run in (creator.run(), creator._truncation.run(), *runs)]
         try:
             yield
         finally:
@@ -193,8 +198,8 @@ async def test_records_are_given_back_as_far_as_the_kept_checkpoints_do_not_need
             manifest = await creator.create()
         await until(lambda: len(world.opened().ids()) == 1)
         needed = manifest.part(SAMPLER, 0).position
+        await until(lambda: min(int(p.stem) for p in folder.glob("*.log")) > 0)
         left = sorted(int(p.stem) for p in folder.glob("*.log"))
-        assert left[0] > 0
         assert left[0] <= needed
         assert all(base > needed for base in left[1:])
 
@@ -222,7 +227,7 @@ async def test_a_part_that_fails_fails_the_checkpoint_and_the_next_one_goes_well
         assert creator.creation is not None
         assert creator.creation.state is CreationState.FAILED
         assert "no room for" in creator.creation.reason
-        assert world.request.read() is None
+        assert creator.asked is None
     assert world.opened().ids() == []
     world.broken.clear()
     creator = world.creator()
@@ -270,13 +275,11 @@ async def test_a_restarted_creator_knows_the_newest_and_waits_for_its_age(world:
     creator = world.creator()
     async with world.running(creator):
         manifest = await creator.create()
-    world.request.publish("left by one that was killed")
     again = world.creator(interval_s=3600)
     async with world.running(again):
         await until(lambda: again.newest)
         assert again.newest == manifest
         assert again.creation is None
-        assert world.request.read() is None
 
 
 async def test_ends_are_taken_while_no_order_is_under_way(world: World) -> None:

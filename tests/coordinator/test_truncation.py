@@ -1,6 +1,8 @@
 """Logs are truncated below what every state and every kept checkpoint needs, by one who knows both."""
 
+import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 
 import pytest
 import pytest_asyncio
@@ -50,58 +52,110 @@ async def first(bus: MemoryBus, topic: str, partition: int = 0) -> int:
     raise AssertionError("nothing can be read")
 
 
-@pytest.fixture
-def committed() -> dict[int, int]:
-    """Entries that sampler partitions have committed."""
-    return dict.fromkeys(range(3), 9)
+@dataclass
+class Told:
+    """From which entries on partitions have said that they need their logs."""
+
+    records: dict[int, int] = field(default_factory=lambda: dict.fromkeys(range(3), 9))
+    samples: dict[int, int] = field(default_factory=dict)
+
+    def records_needed(self, partition: int) -> int | None:
+        return _position(self.records.get(partition))
+
+    def samples_needed(self, partition: int) -> int | None:
+        return _position(self.samples.get(partition))
+
+
+def _position(entry: int | None) -> int | None:
+    return None if entry is None else entry * ENTRY
 
 
 @pytest.fixture
-def truncation(bus: MemoryBus, deployment: Deployment, committed: dict[int, int]) -> Truncation:
-    return Truncation(bus, deployment, lambda p: committed[p] * ENTRY if p in committed else None)
+def told() -> Told:
+    return Told()
 
 
-async def test_nothing_goes_before_it_is_known_which_checkpoints_are_kept(bus: MemoryBus, truncation: Truncation) -> None:
-    await truncation.snapshots_kept(ZERO, Position(5 * ENTRY))
+@pytest.fixture
+def truncation(bus: MemoryBus, deployment: Deployment, told: Told) -> Truncation:
+    return Truncation(bus, deployment, told)
+
+
+async def test_nothing_goes_before_it_is_known_which_checkpoints_are_kept(
+    bus: MemoryBus, truncation: Truncation, told: Told
+) -> None:
+    told.samples[0] = 5
+    await truncation.truncate()
     assert await first(bus, SAMPLES) == 0
-    await truncation.checkpoints_kept([])
+    truncation.checkpoints_kept([])
+    await truncation.truncate()
     assert await first(bus, SAMPLES) == 5
-    await truncation.snapshots_kept(ZERO, Position(6 * ENTRY))
+    told.samples[0] = 6
+    await truncation.truncate()
     assert await first(bus, SAMPLES) == 6
 
 
 async def test_without_a_checkpoint_records_stay(bus: MemoryBus, truncation: Truncation) -> None:
-    await truncation.checkpoints_kept([])
+    truncation.checkpoints_kept([])
+    await truncation.truncate()
     assert await first(bus, RECORDS) == 0
 
 
 async def test_the_oldest_checkpoint_and_the_oldest_snapshot_count(
-    bus: MemoryBus, truncation: Truncation, deployment: Deployment
+    bus: MemoryBus, truncation: Truncation, deployment: Deployment, told: Told
 ) -> None:
     kept = [checkpoint(deployment, 7, 8), checkpoint(deployment, 4, 3)]
-    await truncation.checkpoints_kept(kept)
+    truncation.checkpoints_kept(kept)
+    await truncation.truncate()
     assert [await first(bus, RECORDS, p) for p in range(deployment.partitions)] == [4] * deployment.partitions
     assert await first(bus, SAMPLES) == 0  # it has no snapshots of its own
-    await truncation.snapshots_kept(ZERO, Position(6 * ENTRY))
+    told.samples[0] = 6
+    await truncation.truncate()
     assert await first(bus, SAMPLES) == 3
     assert await first(bus, SAMPLES, 1) == 0
-    await truncation.checkpoints_kept(kept[:1])
+    truncation.checkpoints_kept(kept[:1])
+    await truncation.truncate()
     assert (await first(bus, RECORDS), await first(bus, SAMPLES)) == (7, 6)
 
 
 async def test_what_a_sampler_has_not_committed_stays(
-    bus: MemoryBus, truncation: Truncation, deployment: Deployment, committed: dict[int, int]
+    bus: MemoryBus, truncation: Truncation, deployment: Deployment, told: Told
 ) -> None:
-    committed[0] = 2  # behind the checkpoint: it was made of an older one
-    del committed[1]
-    await truncation.checkpoints_kept([checkpoint(deployment, 7, 8)])
+    told.records[0] = 2  # behind the checkpoint: it was made of an older one
+    del told.records[1]
+    truncation.checkpoints_kept([checkpoint(deployment, 7, 8)])
+    await truncation.truncate()
     assert [await first(bus, RECORDS, p) for p in range(3)] == [2, 0, 7]
 
 
-async def test_nothing_goes_while_a_checkpoint_is_created(bus: MemoryBus, truncation: Truncation, deployment: Deployment) -> None:
+async def test_nothing_goes_while_a_checkpoint_is_created(
+    bus: MemoryBus, truncation: Truncation, deployment: Deployment, told: Told
+) -> None:
+    told.samples[0] = 6
+    truncation.checkpoints_kept([checkpoint(deployment, 7, 8)])
     with truncation.held():
-        await truncation.checkpoints_kept([checkpoint(deployment, 7, 8)])
-        await truncation.snapshots_kept(ZERO, Position(6 * ENTRY))
+        await truncation.truncate()
         assert (await first(bus, RECORDS), await first(bus, SAMPLES)) == (0, 0)
-    await truncation.snapshots_kept(ZERO, Position(6 * ENTRY))
+    await truncation.truncate()
     assert await first(bus, SAMPLES) == 6
+
+
+async def test_a_bus_that_refuses_is_tried_again(
+    bus: MemoryBus, truncation: Truncation, told: Told, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    real, refusals = bus.truncate, [OSError("read-only"), OSError("read-only")]
+
+    async def truncate(topic: str, partition: PartitionIndex, position: Position) -> None:
+        if refusals:
+            raise refusals.pop()
+        await real(topic, partition, position)
+
+    monkeypatch.setattr(bus, "truncate", truncate)
+    monkeypatch.setattr("dgs.coordinator.truncation.INTERVAL_S", 0.001)
+    told.samples[0] = 6
+    truncation.checkpoints_kept([])
+    running = asyncio.create_task(truncation.run())
+    async with asyncio.timeout(10):
+        while await first(bus, SAMPLES) != 6:  # noqa: ASYNC110  # as users see it
+            await asyncio.sleep(0.001)
+    running.cancel()
+    assert [r.getMessage() for r in caplog.records] == ["a log is not truncated; it is tried again"]

@@ -15,8 +15,10 @@ from dgs.api import make_app
 from dgs.bus.base import RECORDS
 from dgs.codec.entries import encode_records
 from dgs.config import Settings
+from dgs.coordinator.membership import Membership
 from dgs.core.types import PartitionIndex
 from dgs.http.server import server_config
+from dgs.membership.heartbeat import News
 from dgs.telemetry.telemetry import Telemetry
 from dgs.testing import graph
 from dgs.testing.graph import SCHEMA, Edge, Raw, Vertex
@@ -60,9 +62,16 @@ def serving(folder: Path) -> Iterator[str]:
 
 async def _serve(folder: Path, url: list[str], ready: threading.Event, stop: threading.Event) -> None:
     async with running(SCHEMA, json.dumps(PLAN), folder) as deployment:
-        telemetry = Telemetry.of(deployment.bus, folder, folder, clock=time.monotonic, wall_clock=time.time)
+        telemetry = Telemetry.of(deployment.bus, clock=time.monotonic, wall_clock=time.time)
         settings = Settings(seeds_max=40, body_bytes_max=4096)
-        app = make_app(deployment.coordinator, deployment.serving, settings, telemetry=telemetry)
+        app = make_app(
+            deployment.coordinator,
+            deployment.serving,
+            settings,
+            telemetry=telemetry,
+            membership=Membership(deployment.coordinator.deployment, clock=time.monotonic),
+            hear=lambda _: News(),
+        )
         d = graph.DIMENSION
         await deployment.coordinator.propose_dimension(d.kind, d.type, d.attribute, d.dim)
         for p, raws in graph.by_partition(GRAPH, P).items():

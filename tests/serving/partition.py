@@ -58,6 +58,7 @@ class Deployment:
 
     Attributes:
         fed: entries of the world's log that stand in the bus.
+        snapshots: those of the worker that runs, or ran last.
     """
 
     def __init__(self, world: World, folder: Path) -> None:
@@ -65,6 +66,7 @@ class Deployment:
         self.bus = Bus()
         self.folder = SnapshotFolder(folder / "serving" / "0")
         self.dead: list[DeadEntry] = []
+        self.snapshots: Snapshots | None = None
         self.troubles = Troubles()
         self.fed = 0
 
@@ -84,7 +86,7 @@ class Deployment:
         self, *, interval_s: float = 0.001, rounds_reported: Callable[[], Awaitable[None]] = all_reported
     ) -> AsyncIterator[ServingWorker]:
         deployment = self.world.deployment
-        taking = Snapshots(
+        taking = self.snapshots = Snapshots(
             self.folder, deployment, S0, self.bus, interval_s=interval_s, clock=time.monotonic, troubles=self.troubles
         )
         worker = ServingWorker(

@@ -2,17 +2,13 @@
 
 import asyncio
 import errno
-import operator
 import random
 import time
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 
 import pytest
 
 from dgs.bus.base import RECORDS, SAMPLES
-from dgs.bus.local import LocalBus
 from dgs.codec.entries import BlockPack, decode_entry, encode_blocks
 from dgs.core.errors import PositionError, StateError
 from dgs.core.types import Position
@@ -67,7 +63,8 @@ async def two_snapshots(deployment: Deployment) -> tuple[Position, Position]:
         await deployment.snapshot_at(worker, first)
         second = await deployment.feed(2 / 3)
         await deployment.snapshot_at(worker, second)
-        await until_truncated(deployment)
+        assert await needed(deployment, first)
+    await deployment.bus.truncate(SAMPLES, S0, first)
     return first, second
 
 
@@ -216,52 +213,40 @@ async def test_a_log_that_ends_before_the_snapshot_is_refused(deployment: Deploy
             await asyncio.Event().wait()
 
 
-# Truncation -----------------------------------------------------------------------------------------------------------------------
+# What is needed of the log --------------------------------------------------------------------------------------------------------
 
 
-async def first_kept(deployment: Deployment) -> int:
-    try:
-        return (await deployment.bus.read(SAMPLES, S0, Position(0), max_bytes=1, wait_s=0))[0].position
-    except PositionError as e:
-        return int(str(e).rpartition("(")[2].rstrip(")"))
+async def needed(deployment: Deployment, position: int) -> bool:
+    """Wait until the log is needed from a position on."""
+    await until(lambda: deployment.snapshots is not None and deployment.snapshots.needed == position)
+    return True
 
 
-async def until_truncated(deployment: Deployment, condition: Callable[[int], bool] = lambda first: first > 0) -> None:
-    async with asyncio.timeout(20):
-        while not condition(await first_kept(deployment)):  # noqa: ASYNC110 - as users see it
-            await asyncio.sleep(0.002)
-
-
-async def test_the_log_goes_as_far_as_the_oldest_kept_snapshot_does_not_need_it(deployment: Deployment) -> None:
+async def test_the_log_is_needed_from_the_oldest_kept_snapshot_on(deployment: Deployment) -> None:
     first = await deployment.feed(0.3)
     async with deployment.worker() as worker:
         await deployment.snapshot_at(worker, first)
         await until(lambda: worker._snapshots is not None and not worker._snapshots._taking)
-        assert await first_kept(deployment) == 0, "with one snapshot, the log's start is the other way back"
+        assert deployment.snapshots is not None
+        assert deployment.snapshots.needed is None, "with one snapshot, the log's start is the other way back"
         for share in (0.5, 0.7, 1.0):
             older, newer = worker.snapshot_position, await deployment.feed(share)
             await deployment.snapshot_at(worker, newer)
-            await until_truncated(deployment, partial(operator.eq, older))
+            assert older is not None
+            assert await needed(deployment, older)
             assert [f.position for f in deployment.folder.files()] == [newer, older]
+    async with deployment.worker(interval_s=0) as worker:
+        await until(lambda: worker.answers)
+        assert deployment.snapshots.needed == older, "a restarted one knows it, too"
 
 
-async def test_segments_of_a_local_log_go_too(world: World, tmp_path: Path) -> None:
-    deployment = Deployment(world, tmp_path)
-    log = tmp_path / "log"
-    local = LocalBus(log, segment_bytes=4096)
-    try:
-        deployment.bus = local  # type: ignore[assignment]  # what the other tests ask of theirs is not asked here
-        await local.ensure(RECORDS, 2)
-        await local.ensure(SAMPLES, 1)
-        segments = log / SAMPLES / "0"
-        async with deployment.worker() as worker:
-            for share in [i / 8 for i in range(1, 9)]:
-                await deployment.snapshot_at(worker, await deployment.feed(share))
-            oldest = deployment.folder.files()[-1].position
-            await until(lambda: len([p for p in segments.iterdir() if p.stem.isdigit() and int(p.stem) + 4096 < oldest]) == 0)
-            assert deployment.answers(worker) == deployment.expected()
-    finally:
-        await local.close()
+async def test_a_damaged_snapshot_is_no_way_back(deployment: Deployment) -> None:
+    await two_snapshots(deployment)
+    flip(deployment.folder.files()[0].path)
+    async with deployment.worker(interval_s=0) as worker:
+        await until(lambda: worker.answers)
+        assert deployment.snapshots is not None
+        assert deployment.snapshots.needed is None
 
 
 # When a snapshot counts -----------------------------------------------------------------------------------------------------------

@@ -16,7 +16,7 @@ from dgs.coordinator.rounds import Rounds
 from dgs.coordinator.state_file import StateFile
 from dgs.core.deployment import Deployment
 from dgs.core.errors import UnreachableError
-from dgs.core.types import PartitionIndex
+from dgs.core.types import PartitionIndex, Position
 from dgs.insist import insist
 from dgs.sampler.worker import SamplerWorker
 from dgs.serving.snapshots import Snapshots
@@ -37,6 +37,7 @@ REQUESTS_S = 0.05
 LOOK_SHARE = 0.5
 """How often answers are checked when a worker has applied something."""
 SLICE_S = 0.001
+TRUNCATE_S = 0.1
 
 Main = Callable[[Life], Coroutine[Any, Any, None]]
 
@@ -244,6 +245,14 @@ class SimDeployment:
             bus = SimBus(self.logs, life, lambda place: self._look(name, place))
             await ensure_topics(bus, self._deployment)
             rounds = Rounds(report)
+            snapshots = Snapshots(
+                SnapshotFolder(self._folders[name]),
+                self._deployment,
+                PartitionIndex(partition),
+                bus,
+                interval_s=self._workload.snapshot_interval_s,
+                clock=life.process.clock,
+            )
             worker = ServingWorker(
                 self._deployment,
                 PartitionIndex(partition),
@@ -253,20 +262,14 @@ class SimDeployment:
                 on_round=lambda s, done: rounds.done(s, done.barrier, done.round),
                 rounds_reported=rounds.all_reported,
                 dead_letters=_no_dead_letters,
-                snapshots=Snapshots(
-                    SnapshotFolder(self._folders[name]),
-                    self._deployment,
-                    PartitionIndex(partition),
-                    bus,
-                    interval_s=self._workload.snapshot_interval_s,
-                    clock=life.process.clock,
-                ),
+                snapshots=snapshots,
             )
             self.serving[name] = Served(worker, owner)
             try:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(rounds.report_all())
                     group.create_task(worker.run())
+                    group.create_task(_truncates(bus, PartitionIndex(partition), snapshots))
             finally:
                 del self.serving[name]
 
@@ -371,6 +374,16 @@ def _all_of(mains: list[Main]) -> Main:
                 group.create_task(each(life))
 
     return main
+
+
+async def _truncates(bus: SimBus, partition: PartitionIndex, snapshots: Snapshots) -> None:
+    """Truncate the log of a serving partition as far as its snapshots allow: the earliest that a coordinator could."""
+    truncated = Position(0)
+    while True:
+        await asyncio.sleep(TRUNCATE_S)
+        if (snapshots.needed or 0) > truncated:
+            truncated = snapshots.needed or truncated
+            await bus.truncate(SAMPLES, partition, truncated)
 
 
 def _no_dead_letters(dead: DeadEntry) -> None:

@@ -26,7 +26,6 @@ from dgs.store.memory import MemoryStore
 from dgs.telemetry.freshness import Freshness
 from dgs.telemetry.metrics import Metrics
 from dgs.telemetry.observation import Observation
-from dgs.telemetry.reports import Reporter, SamplerReport
 
 HERE = Path(__file__).parent
 SCHEMA = Schema.parse((HERE / "jodie.schema.json").read_text())
@@ -44,7 +43,6 @@ class World:
         self.now = 1_700_000_000.0
         self.observed: list[float] = []
         self.metrics = Metrics(clock=time.perf_counter)
-        self.reports: list[SamplerReport] = []
         self.dead: list[DeadEntry] = []
         self._serial = 0
 
@@ -60,7 +58,6 @@ class World:
         return await self.bus.append(RECORDS, ZERO, [encode_records(b) for b in batches])
 
     def sampler(self) -> SamplerWorker:
-        reporter = Reporter(0, self.reports.append, clock=time.monotonic, wall_clock=lambda: self.now)
         return SamplerWorker(
             DEPLOYMENT,
             ZERO,
@@ -69,7 +66,6 @@ class World:
             clock=time.monotonic,
             commit_interval_s=0.01,
             dead_letters=self.dead.append,
-            reporter=reporter,
         )
 
     def serving(self) -> ServingWorker:
@@ -222,7 +218,6 @@ async def test_a_sampler_tells_what_it_did() -> None:
             assert figures.state_bytes > 0
             assert (figures.duplicates, figures.gaps) == (0, 0)
             assert len(w.dead) == 2
-            assert w.reports, "one at the start"
             told = serving.figures()
             assert 0 < told.position <= await w.bus.end(SAMPLES, ZERO)
             assert told.vertices > 0

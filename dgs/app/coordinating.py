@@ -1,0 +1,100 @@
+"""The coordinator of a deployment, and what only its process has: membership, truncation of logs, creation of checkpoints."""
+
+import asyncio
+import json
+import time
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from dgs.bus.limits import AppendLimits
+from dgs.bus.open import local_path
+from dgs.bus.watched import WatchedBus
+from dgs.checkpointing import open_checkpoints
+from dgs.config import Settings
+from dgs.core.deployment import Deployment
+from dgs.datadir import DataDir
+from dgs.insist import insist
+from dgs.membership.heartbeat import Heartbeat, News
+from dgs.troubles import Troubles
+
+if TYPE_CHECKING:
+    pass
+
+
+class Coordinating:
+    """The coordinator and what belongs to it.
+
+    Args:
+        bus: the process's.
+        url: of the bus, as loaders are told it.
+        troubles: the process's.
+
+    Attributes:
+        coordinator: to be started.
+        membership: who has told what.
+        checkpoints: what creates them; None where there are none.
+        troubles: the process's.
+    """
+
+    def __init__(
+        self, settings: Settings, directory: DataDir, deployment: Deployment, bus: WatchedBus, url: str, troubles: Troubles
+    ) -> None:
+        from dgs.coordinator.checkpoints import CheckpointCreator
+        from dgs.coordinator.coordinator import Coordinator
+        from dgs.coordinator.membership import Membership
+        from dgs.coordinator.state_file import StateFile
+        from dgs.coordinator.truncation import Truncation
+
+        self.coordinator = Coordinator(
+            deployment,
+            bus,
+            StateFile(directory.coordinator_state, deployment),
+            bus_url=url,
+            fsync=settings.fsync,
+            limits=AppendLimits(settings.log_bytes_max, settings.disk_free_min_bytes),
+            troubles=troubles,
+        )
+        self.troubles = troubles
+        self.membership = Membership(deployment, clock=time.monotonic)
+        self._truncation = Truncation(bus, deployment, self.membership)
+        self.checkpoints: CheckpointCreator | None = None
+        if (log := local_path(url)) is not None:
+            self.checkpoints = CheckpointCreator(
+                self.coordinator,
+                log,
+                lambda: open_checkpoints(settings.checkpoint_url, directory, free_min_bytes=settings.disk_free_min_bytes),
+                self._truncation,
+                interval_s=settings.checkpoint_interval_s,
+                kept=settings.checkpoints_kept,
+                wall_clock=time.time,
+            )
+        else:
+            self._truncation.checkpoints_kept([])
+
+    def hear(self, heartbeat: Heartbeat) -> News:
+        """Take a heartbeat; return the news. Raises as `Membership.hear`."""
+        self.membership.hear(heartbeat)
+        coordinator, checkpoints = self.coordinator, self.checkpoints
+        return News(
+            coordinator.accept_loaders.is_set(),
+            frozenset(q.id for q in coordinator.operators.queries if coordinator.is_active(q.id)),
+            self.membership.owners(),
+            None if checkpoints is None else checkpoints.asked,
+        )
+
+    async def install(self, queries: Sequence[tuple[str, Any]]) -> None:
+        """Install the first queries, however long that takes; then loaders are told where to write.
+
+        Raises:
+            DgsError: one is refused.
+        """
+        for name, document in queries:
+            await insist("install a query", self.coordinator.install, json.dumps(document), name)
+        self.coordinator.accept_loaders.set()
+
+    async def run(self) -> None:
+        """Do what goes on beside the coordinator until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._truncation.run())
+            if self.checkpoints is not None:
+                tasks.create_task(self.checkpoints.run())

@@ -1,0 +1,71 @@
+"""The heart of a member: tells the coordinator about once a second how the member fares, and keeps what it is answered.
+
+The member works on without the coordinator, with what it heard last.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Protocol
+
+from dgs.core.errors import DgsError, StateError
+from dgs.membership.heartbeat import Heartbeat, News
+from dgs.telemetry import logs
+
+INTERVAL_S = 1.0
+
+_log = logs.get(__name__)
+
+
+class Link(Protocol):
+    """The way to the coordinator."""
+
+    async def beat(self, heartbeat: Heartbeat) -> News:
+        """Tell how a member fares; return what it is to know.
+
+        Raises:
+            StateError: the member does not belong to this deployment.
+            DgsError: the coordinator is away, or refuses.
+        """
+
+
+class Heart:
+    """The heart of one member.
+
+    Args:
+        link: the way to the coordinator.
+        heartbeat: returns what to say now.
+
+    Attributes:
+        news: what was heard last.
+    """
+
+    def __init__(self, link: Link, heartbeat: Callable[[], Heartbeat]) -> None:
+        self._link = link
+        self._heartbeat = heartbeat
+        self._told = ""
+        self.news = News()
+
+    async def run(self) -> None:
+        """Beat until cancelled.
+
+        Raises:
+            StateError: the member does not belong to the coordinator's deployment.
+        """
+        while True:
+            await self.beat()
+            await asyncio.sleep(INTERVAL_S)
+
+    async def beat(self) -> None:
+        """Beat once; that the coordinator is away is said in the log, once."""
+        try:
+            self.news = await self._link.beat(self._heartbeat())
+        except StateError:
+            raise
+        except DgsError as e:
+            if not self._told:
+                _log.warning("the coordinator does not hear this process, which works on; it is told again", cause=e)
+            self._told = str(e)
+        else:
+            if self._told:
+                _log.info("the coordinator hears this process again")
+            self._told = ""

@@ -1,0 +1,127 @@
+"""How a partition takes part in checkpoints: when one is asked for, its durable state goes to the destination.
+
+It runs beside a worker and never touches its machine. A state is durable only when all that was emitted up to it is acknowledged,
+so any durable state will do, and the logs have what follows. What states are made of is for those who send them:
+`dgs.sampler.checkpoints` and `dgs.serving.checkpoints`.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Protocol, TypeVar
+
+from dgs.store.checkpoints import Checkpoints
+from dgs.store.manifest import Part
+from dgs.store.objects import Objects, Pace
+from dgs.telemetry import logs
+
+POLL_S = 0.2
+"""How often it looks whether a checkpoint is asked for."""
+
+_log = logs.get(__name__)
+T = TypeVar("T")
+
+
+class SendingPartition(Protocol):
+    """A partition that sends its state."""
+
+    @property
+    def name(self) -> str:
+        """Its name as a part: `sampler-0`."""
+
+    async def prepare(self) -> None:
+        """See to it that the state that `send` will find is as new as may be.
+
+        Raises:
+            OSError: the disk refuses.
+        """
+
+    def send(self, objects: Objects) -> Part:
+        """Send it; blocks.
+
+        Raises:
+            OSError: the disk or the destination refuses.
+            CodecError: the state is damaged.
+        """
+
+    def clean_up(self) -> None:
+        """Remove what was made for that; blocks."""
+
+
+class Sending:
+    """What the partitions of one process send with: one at a time, so that together they keep to one pace.
+
+    Args:
+        opened: opens the destination; in a thread.
+
+    Attributes:
+        pace: what all of them keep to.
+    """
+
+    def __init__(self, opened: Callable[[], Checkpoints]) -> None:
+        self._opened = opened
+        self._turn = asyncio.Lock()
+        self._checkpoints: Checkpoints | None = None
+        self.pace = Pace()
+
+    async def run(self, function: Callable[[Checkpoints], T]) -> T:
+        """Call a function in a thread, when it is its turn."""
+        async with self._turn:
+            return await asyncio.to_thread(lambda: function(self._open()))
+
+    def stop(self) -> None:
+        """Let what is under way end with an error."""
+        self.pace.stop()
+
+    def _open(self) -> Checkpoints:
+        if self._checkpoints is None:
+            self._checkpoints = self._opened()
+        return self._checkpoints
+
+
+class Participation:
+    """Takes part for one partition.
+
+    Args:
+        partition: which.
+        asked: returns the id of the checkpoint that is being created, if one is.
+        sending: that of the process.
+    """
+
+    def __init__(self, partition: SendingPartition, asked: Callable[[], str | None], sending: Sending) -> None:
+        self._partition = partition
+        self._asked = asked
+        self._sending = sending
+        self._objects: Objects | None = None
+        self._done: str | None = None
+
+    async def run(self) -> None:
+        """Take part until cancelled; what fails is told to whoever creates the checkpoint."""
+        while True:
+            asked = self._asked()
+            if asked is not None and asked != self._done:
+                await self._take_part(asked)
+                self._done = asked
+            await asyncio.sleep(POLL_S)
+
+    async def _take_part(self, checkpoint: str) -> None:
+        name = self._partition.name
+        try:
+            await self._partition.prepare()
+            part = await self._sending.run(lambda checkpoints: self._send(checkpoints, checkpoint))
+            _log.info("part of a checkpoint sent", part=name, checkpoint=checkpoint, position=part.position)
+        except Exception as e:  # the worker goes on whatever it is
+            _log.error("no part in the checkpoint", part=name, checkpoint=checkpoint, cause=e)
+            why = str(e)
+            with suppress(Exception):  # a destination that refuses is seen by the one who creates the checkpoint, too
+                await self._sending.run(lambda checkpoints: checkpoints.put_failure(checkpoint, name, why))
+        finally:
+            await asyncio.to_thread(self._partition.clean_up)
+
+    def _send(self, checkpoints: Checkpoints, checkpoint: str) -> Part:
+        if self._objects is None:
+            self._objects = Objects(checkpoints.destination, self._sending.pace)
+        self._objects.reset()
+        part = self._partition.send(self._objects)
+        checkpoints.put_part(checkpoint, part)
+        return part
