@@ -48,6 +48,14 @@ class Settings:
     data_dir: Path | None = _setting(None, "directory that keeps the deployment")  # noqa: RUF009  # a description, not a call
     bus: str | None = _setting(None, "URL of the bus; unset: local files under data_dir")
     coordinator: str | None = _setting(None, "address of the coordinator, for the other processes of a deployment")
+    advertise: str | None = _setting(
+        None, "URL under which the other processes of a deployment reach this one; unset: that of host and port"
+    )
+    shared_port: int | None = _setting(
+        None, "TCP port at which several serving processes of this host take connections", least=1, most=65535
+    )
+    frontends: int = _setting(2, "serving processes of a cluster on this host", least=1, most=4096)
+    copies: int = _setting(1, "processes that have each serving partition", least=1, most=64)
     fsync: str = _setting("never", "never survives kill -9, batch survives power loss", choices=("never", "batch"))
     lag_bytes_max: int = _setting(
         64 << 20, "loaders pause while a record partition is further behind; 0 for no limit", unit="bytes", least=0, most=1 << 62

@@ -4,7 +4,7 @@ A middleware of the framework would sit on the way of every sample, so there is 
 `dgs.app` calls `make_app` with the parts that it has put together.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from http import HTTPMethod
 from importlib.metadata import version
 from typing import Any
@@ -18,18 +18,21 @@ from dgs.api.admin import admin_router
 from dgs.api.checkpoints import checkpoints_router
 from dgs.api.control import control_router
 from dgs.api.dataplane import DataPlane
-from dgs.api.health import health_router
+from dgs.api.health import health_router, serving_health_router
 from dgs.api.members import members_router
-from dgs.api.metrics import metrics_router
+from dgs.api.metrics import metrics_router, serving_metrics_router
 from dgs.api.openapi import DATA_PATHS, SCHEMAS
 from dgs.api.page import page_router
-from dgs.api.parts import Partition, Parts
+from dgs.api.parts import Partition, Parts, SeenPartition
+from dgs.api.peers import NoPeers
 from dgs.api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
+from dgs.api.protocols import Peers, QueryDirectory, ServingPartition
 from dgs.api.samples import PATHS, SamplesEndpoint
 from dgs.config import Settings
 from dgs.coordinator.checkpoints import CheckpointCreator
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.membership import Membership
+from dgs.core.deployment import Deployment
 from dgs.core.errors import DgsError, InputError
 from dgs.http.gate import Application, Message, Receive, Scope, Send
 from dgs.membership.heartbeat import Heartbeat, News
@@ -37,6 +40,8 @@ from dgs.telemetry import logs
 from dgs.telemetry.metrics import RequestTimer
 from dgs.telemetry.telemetry import Telemetry
 
+OWN_PATHS = ("/livez", "/readyz", "/metrics")
+"""What a frontend without a coordinator answers itself, beside samples."""
 FAILED = 500
 """What the server answers in the place of an application that fails."""
 
@@ -45,32 +50,71 @@ _log = logs.get(__name__)
 
 def make_app(
     coordinator: Coordinator,
-    partitions: Sequence[Partition],
+    partitions: Sequence[SeenPartition],
     settings: Settings,
     storage: Callable[[], Sequence[str]] = list,
     *,
+    samples: SamplesEndpoint,
     telemetry: Telemetry,
     membership: Membership,
     hear: Callable[[Heartbeat], News],
     checkpoints: CheckpointCreator | None = None,
 ) -> Application:
-    """Return the application.
+    """Return the application of a process that has the coordinator.
 
     Args:
         coordinator: a started one.
         partitions: all serving partitions, in order.
         settings: limits.
         storage: see `Parts`.
+        samples: answers the data plane's requests.
         telemetry: see `Parts`.
         membership: see `Parts`.
         hear: see `Parts`.
         checkpoints: see `Parts`.
     """
-    deployment = coordinator.deployment
-    assert len(partitions) == deployment.serving_partitions, "a serving partition is missing"
-    plane = DataPlane(partitions, coordinator, generation=deployment.generation, seeds_max=settings.seeds_max)
+    assert len(partitions) == coordinator.deployment.serving_partitions, "a serving partition is missing"
     framework = _framework(Parts(coordinator, partitions, settings, storage, telemetry, membership, hear, checkpoints))
-    return _fork(SamplesEndpoint(plane, body_bytes_max=settings.body_bytes_max), framework, telemetry.metrics.requests)
+    return _fork(samples, framework, telemetry.metrics.requests)
+
+
+def make_serving_app(
+    partitions: Mapping[int, Partition],
+    directory: QueryDirectory,
+    others: Application,
+    storage: Callable[[], Sequence[str]] = list,
+    *,
+    samples: SamplesEndpoint,
+    telemetry: Telemetry,
+) -> Application:
+    """Return the application of a frontend without a coordinator.
+
+    Args:
+        partitions: the serving partitions that are here.
+        directory: which queries there are.
+        others: gets all requests to the control plane.
+        storage: see `Parts`.
+        samples: answers the data plane's.
+        telemetry: see `Parts`.
+    """
+    own = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    own.include_router(serving_health_router(partitions, directory, storage))
+    own.include_router(serving_metrics_router(partitions, directory, telemetry))
+    own.add_exception_handler(Exception, _own_error)
+
+    async def framework(scope: Scope, receive: Receive, send: Send) -> None:
+        await (own if scope["path"] in OWN_PATHS else others)(scope, receive, send)
+
+    return _fork(samples, framework, telemetry.metrics.requests)
+
+
+def samples_endpoint(
+    deployment: Deployment, partitions: Mapping[int, ServingPartition], directory: QueryDirectory, peers: Peers, settings: Settings
+) -> SamplesEndpoint:
+    """Return what answers `/samples`, from the partitions that are here and from peers."""
+    plane = DataPlane(deployment, partitions, directory, peers, seeds_max=settings.seeds_max)
+    here = DataPlane(deployment, partitions, directory, NoPeers(), seeds_max=settings.seeds_max)
+    return SamplesEndpoint(plane, here, body_bytes_max=settings.body_bytes_max)
 
 
 def _fork(samples: SamplesEndpoint, framework: Application, timer: RequestTimer) -> Application:

@@ -134,7 +134,7 @@ class Control:
         """Show the deployment."""
         d, seen = self._coordinator.deployment, await self._observer.observe()
         ends = [r.end for r in seen.records if r.end is not None]
-        fresh = self._parts.telemetry.freshness.summary()
+        fresh = self._parts.membership.freshness()
         newest = None if self._parts.checkpoints is None else self._parts.checkpoints.newest
         return Cluster(
             log_id=d.log_id,

@@ -5,18 +5,19 @@ serving partitions give. It knows no transport.
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Coroutine, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
 import numpy as np
 
-from dgs.api.request import Wanted
+from dgs.api.protocols import Body, Peers, QueryDirectory, ServingPartition
+from dgs.api.request import WAIT_MS, Wanted
 from dgs.codec.answers import AnswerHeader, answer_json, answers_json
 from dgs.codec.messages import CATCHING_UP, samples_begin
-from dgs.core.egograph import EgoGraph, Reflected
+from dgs.core.deployment import Deployment
 from dgs.core.errors import ConflictError, DeadlineError, InputError, NotFoundError, NotReadyError, TooLargeError
-from dgs.core.layout import Layouts
-from dgs.core.operators import InstalledQuery, OperatorSet
+from dgs.core.operators import InstalledQuery
 from dgs.core.partition import partition_of, partitions_of
 from dgs.core.query import NodeKind
 from dgs.core.token import PositionToken
@@ -30,97 +31,36 @@ PENDING_PAUSE_S = 0.01
 """After an answer that could not be given as rows of it were pending."""
 BUS_WAIT_S = 2.0
 """How long the bus may take to say how far the logs go."""
-WAIT_MS = 10_000
-"""How long a request that names positions waits for them, unless it says how long."""
 NO_QUERY = "no query is installed yet; install one with `dgs query install FILE`, or start with `dgs up --query FILE`"
-
-Body = bytes | memoryview
-
-
-class ServingPartition(Protocol):
-    """A serving partition, as the data plane uses it. Everything answers from its present state, without waiting."""
-
-    def ego_graph(self, query: InstalledQuery, seed: int, fanouts: tuple[int, ...] | None = None) -> EgoGraph:
-        """Return a seed's ego-graph; of a seed that nothing is known of, an empty one."""
-
-    def graph(
-        self,
-        query: InstalledQuery,
-        seeds: Int64s,
-        asked: Int32s,
-        *,
-        fanouts: tuple[int, ...] | None = None,
-        scores: bool = False,
-        before: bytes = b"",
-    ) -> tuple[Body, int]:
-        """Return seeds' merged ego-graphs as a `Samples` message behind `before`, and how many of its rows are pending.
-
-        Args:
-            query: what is asked.
-            seeds: int64 [s].
-            asked: int32 [s], their places in the request.
-            fanouts: see `Wanted`.
-            scores: see `Wanted`.
-            before: the beginning of the message.
-        """
-
-    def reflected(self) -> Reflected:
-        """Return what ego-graphs reflect now."""
-
-    def moved(self) -> "asyncio.Future[None]":
-        """Return what is done when the partition has applied something. All who wait share it: nobody may cancel it."""
-
-    @property
-    def layouts(self) -> Layouts:
-        """The layouts of the payloads in ego-graphs."""
-
-    @property
-    def queries(self) -> OperatorSet:
-        """The queries that it can answer."""
-
-    @property
-    def answers(self) -> bool:
-        """Whether it may be asked: it has caught up, or started from a state that was right once, if longer ago."""
-
-    @property
-    def caught_up(self) -> bool:
-        """Whether it has applied all that stood in its log when it started. Until then it knows less than it once did."""
-
-    @property
-    def behind_bytes(self) -> int:
-        """How much of that it has not applied yet."""
-
-
-class QueryDirectory(Protocol):
-    """Who knows which queries there are and how far the logs go: the coordinator."""
-
-    @property
-    def operators(self) -> OperatorSet:
-        """All queries that were ordered."""
-
-    def is_active(self, query_id: int) -> bool:
-        """Whether a query stands in all record partitions."""
-
-    async def record_ends(self) -> Sequence[int]:
-        """Return the end of every record partition's log."""
 
 
 class DataPlane:
     """Answers requests.
 
     Args:
-        partitions: all serving partitions, in order.
+        deployment: what is fixed.
+        partitions: the serving partitions that are here.
         directory: which queries there are.
-        generation: of the deployment.
+        peers: answer for the others.
         seeds_max: how many seeds one request may name.
     """
 
     def __init__(
-        self, partitions: Sequence[ServingPartition], directory: QueryDirectory, *, generation: int, seeds_max: int
+        self,
+        deployment: Deployment,
+        partitions: Mapping[int, ServingPartition],
+        directory: QueryDirectory,
+        peers: Peers,
+        *,
+        seeds_max: int,
     ) -> None:
+        self._deployment = deployment
+        self._size = deployment.serving_partitions
+        self._generation = deployment.generation
         self._partitions = partitions
+        self._all_here = len(partitions) == self._size
         self._directory = directory
-        self._generation = generation
+        self._peers = peers
         self._seeds_max = seeds_max
         self._begins: dict[int, tuple[InstalledQuery, bool, bytes]] = {}
 
@@ -137,6 +77,9 @@ class DataPlane:
         chosen, deadline = self._admit(1, wanted)
         if wanted.after:
             await self._check_positions(wanted.after)
+        partition = partition_of(vid, self._size)
+        if partition not in self._partitions:
+            return (await self._peers.answers(partition, [vid], wanted))[0]
         return await self._sample(vid, chosen, wanted, deadline)
 
     async def samples(self, vids: Sequence[int], wanted: Wanted) -> bytes:
@@ -148,18 +91,36 @@ class DataPlane:
             TooLargeError: more than `seeds_max` seeds.
             NotFoundError, InputError, ConflictError, NotReadyError, DeadlineError: as `sample`.
         """
+        return answers_json(await self.answers(vids, wanted))
+
+    async def answers(self, vids: Sequence[int], wanted: Wanted) -> list[bytes]:
+        """Return the same one by one."""
         chosen, deadline = self._admit(len(vids), wanted)
         if wanted.after:
             await self._check_positions(wanted.after)
-        answers = []
-        for i, vid in enumerate(vids):
-            if i and i % SLICE_SEEDS == 0:
-                await self._give_way(deadline)
-            answers.append(await self._sample(vid, chosen, wanted, deadline))
-        return answers_json(answers)
+        answers = [b""] * len(vids)
 
-    async def message(self, vids: Sequence[int], wanted: Wanted) -> list[Body]:
+        async def ask(partition: int, places: Sequence[int]) -> None:
+            for place, answer in zip(places, await self._peers.answers(partition, [vids[i] for i in places], wanted), strict=True):
+                answers[place] = answer
+
+        elsewhere = self._elsewhere(np.array(vids, np.int64))
+        async with _together(ask(partition, places.tolist()) for partition, places in elsewhere.items()):
+            asked = {int(i) for places in elsewhere.values() for i in places}
+            for i, vid in enumerate(vids):
+                if i and i % SLICE_SEEDS == 0:
+                    await self._give_way(deadline)
+                if i not in asked:
+                    answers[i] = await self._sample(vid, chosen, wanted, deadline)
+        return answers
+
+    async def message(self, vids: Sequence[int], wanted: Wanted, places: Sequence[int] | None = None) -> list[Body]:
         """Return the same as the parts of a `Samples` message; seeds of one serving partition share graphs, each of one instant.
+
+        Args:
+            vids: the seeds.
+            wanted: the rest of the request.
+            places: those of the seeds in the request, unless it is these in their order.
 
         Raises:
             TooLargeError, NotFoundError, InputError, ConflictError, NotReadyError, DeadlineError: as `samples`.
@@ -169,21 +130,74 @@ class DataPlane:
             await self._check_positions(wanted.after)
         begin = self._begin(chosen)
         seeds: Int64s = np.array(vids, np.int64)
-        alone = len(vids) == 1  # most requests, and numpy would take as long as their answer
-        shares = [(int(partition_of(vids[0], len(self._partitions))), _FIRST)] if alone else self._shares(seeds)
+        named = None if places is None else np.array(places, np.int32)
+        if not self._all_here and (elsewhere := self._elsewhere(seeds)):
+            return await self._split_message(seeds, named, elsewhere, chosen, wanted, deadline)
+        if len(vids) == 1:  # most requests, and numpy would take as long as their answer
+            shares = [(int(partition_of(vids[0], self._size)), _FIRST)]
+        else:
+            shares = self._shares(seeds, np.arange(len(seeds), dtype=np.int32))
+        return await self._message(begin, seeds, named, shares, chosen, wanted, deadline)
+
+    async def _message(
+        self,
+        begin: bytes,
+        seeds: Int64s,
+        named: Int32s | None,
+        shares: Sequence[tuple[int, Int32s]],
+        chosen: InstalledQuery,
+        wanted: Wanted,
+        deadline: float | None,
+    ) -> list[Body]:
+        """Return the parts of a message from partitions that are here."""
         behind = [index for index, _ in shares if not self._partitions[index].caught_up]
         if len(shares) == 1 and not wanted.after:  # nothing to wait for
-            index, asked = shares[0]
+            index, own = shares[0]
             partition, query = self._ready(index, chosen)
-            parts = [partition.graph(query, seeds, asked, fanouts=wanted.fanouts, scores=wanted.scores, before=begin)[0]]
+            asked, mine = own if named is None else named[own], seeds if own is _FIRST else seeds[own]
+            parts = [partition.graph(query, mine, asked, fanouts=wanted.fanouts, scores=wanted.scores, before=begin)[0]]
         else:
             parts = [begin]
-            for index, asked in shares:
+            for index, own in shares:
                 if len(parts) > 1:
                     await self._give_way(deadline)
-                parts.append(await self._graph(index, seeds[asked], asked, chosen, wanted, deadline))
+                asked = own if named is None else named[own]
+                parts.append(await self._graph(index, seeds[own], asked, chosen, wanted, deadline))
         if behind:
             parts.append(CATCHING_UP)
+        return parts
+
+    # What is elsewhere ----------------------------------------------------------------------------------------------------------
+
+    def _elsewhere(self, seeds: Int64s) -> dict[int, Int32s]:
+        """Return by serving partition the places of the seeds whose partitions are not here."""
+        if self._all_here:
+            return {}
+        owners = partitions_of(seeds, self._size)
+        away = sorted(set(owners.tolist()) - self._partitions.keys())
+        return {partition: np.flatnonzero(owners == partition).astype(np.int32) for partition in away}
+
+    async def _split_message(
+        self,
+        seeds: Int64s,
+        named: Int32s | None,
+        elsewhere: dict[int, Int32s],
+        chosen: InstalledQuery,
+        wanted: Wanted,
+        deadline: float | None,
+    ) -> list[Body]:
+        """Return a message some of which others write: their messages and ours, one behind the other, are one message."""
+        parts: list[Body] = []
+
+        async def ask(partition: int, own: Int32s) -> None:
+            places = own if named is None else named[own]
+            parts.append(await self._peers.message(partition, seeds[own].tolist(), places.tolist(), wanted))
+
+        async with _together(ask(partition, own) for partition, own in elsewhere.items()):
+            here = np.setdiff1d(np.arange(len(seeds), dtype=np.int32), np.concatenate(list(elsewhere.values())))
+            if len(here):
+                shares = self._shares(seeds, here)
+                parts += await self._message(self._begin(chosen), seeds, named, shares, chosen, wanted, deadline)
         return parts
 
     # What is asked --------------------------------------------------------------------------------------------------------------
@@ -223,23 +237,22 @@ class DataPlane:
         ready = self._directory.is_active(query.id)
         kept = self._begins.get(query.id)
         if kept is None or kept[0] is not query or kept[1] is not ready:
-            begin = samples_begin(query, self._partitions[0].layouts.schema, generation=self._generation, ready=ready)
+            begin = samples_begin(query, self._deployment.schema, generation=self._generation, ready=ready)
             self._begins[query.id] = kept = (query, ready, begin)
         return kept[2]
 
-    def _shares(self, seeds: Int64s) -> list[tuple[int, Int32s]]:
-        """Return the graphs that answer for seeds: partitions, and places in the request, at most `GRAPH_SEEDS` in one."""
-        places: Int32s = np.arange(len(seeds), dtype=np.int32)
+    def _shares(self, seeds: Int64s, places: Int32s) -> list[tuple[int, Int32s]]:
+        """Return the graphs that answer for the seeds at some places: partitions, and places, at most `GRAPH_SEEDS` in one."""
         shares = [(0, places)]
-        if len(self._partitions) > 1:
-            owners = partitions_of(seeds, len(self._partitions))
+        if self._size > 1:
+            owners = partitions_of(seeds[places], self._size)
             shares = [(index, places[owners == index]) for index in sorted(set(owners.tolist()))]
         return [(index, own[at : at + GRAPH_SEEDS]) for index, own in shares for at in range(0, len(own), GRAPH_SEEDS)]
 
     # Answers from one partition -------------------------------------------------------------------------------------------------
 
     async def _sample(self, vid: int, chosen: InstalledQuery, wanted: Wanted, deadline: float | None) -> bytes:
-        index = partition_of(vid, len(self._partitions))
+        index = partition_of(vid, self._size)
         while True:
             partition, query = self._ready(index, chosen)
             if reached := _reflects(partition, wanted.after):
@@ -289,10 +302,9 @@ class DataPlane:
                     f"min_position {token} is of generation {token.generation}, this deployment of {self._generation}: what was "
                     "written there has to be loaded here"
                 )
-            positions = self._partitions[0].reflected().positions
-            if token.partition >= len(positions):
-                raise InputError(f"min_position {token}: there are record partitions 0 to {len(positions) - 1}")
-            if positions[token.partition] >= token.position:
+            if token.partition >= self._deployment.partitions:
+                raise InputError(f"min_position {token}: there are record partitions 0 to {self._deployment.partitions - 1}")
+            if any(p.reflected().positions[token.partition] >= token.position for p in self._partitions.values()):
                 continue
             if ends is None:
                 try:
@@ -329,6 +341,20 @@ class DataPlane:
 
 
 _FIRST: Int32s = np.zeros(1, np.int32)
+
+
+@asynccontextmanager
+async def _together(others: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Do others' work beside that of a block, and end with both; the first error ends both."""
+    away = [asyncio.ensure_future(other) for other in others]
+    try:
+        yield
+        for each in away:
+            await each
+    finally:
+        for each in away:
+            each.cancel()
+        await asyncio.gather(*away, return_exceptions=True)
 
 
 def _reflects(partition: ServingPartition, after: Sequence[PositionToken]) -> bool:

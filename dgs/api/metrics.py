@@ -1,21 +1,42 @@
 """`GET /metrics`, for Prometheus. What the metrics mean stands in `dgs.telemetry.metrics`."""
 
+from collections.abc import Awaitable, Callable, Mapping
+
 from fastapi import APIRouter, Response
 from fastapi.responses import PlainTextResponse
 
-from dgs.api.observer import Observer
+from dgs.api.observer import Observer, ends_of, serving_seen
 from dgs.api.openapi import problems
-from dgs.api.parts import Parts
+from dgs.api.parts import Parts, SeenPartition
+from dgs.api.protocols import QueryDirectory
+from dgs.bus.base import SAMPLES
 from dgs.telemetry.metrics import MEDIA_TYPE
+from dgs.telemetry.observation import Observation
+from dgs.telemetry.telemetry import Telemetry
 
 
 def metrics_router(parts: Parts) -> APIRouter:
-    """Return the route."""
+    """Return the route of a process that has the coordinator: it shows all of the deployment."""
+    return _router(parts.telemetry, Observer(parts).observe)
+
+
+def serving_metrics_router(partitions: Mapping[int, SeenPartition], directory: QueryDirectory, telemetry: Telemetry) -> APIRouter:
+    """Return the route of a frontend without a coordinator: it shows what is here."""
+
+    async def observe() -> Observation:
+        ends = await ends_of(telemetry.bus, SAMPLES, list(partitions))
+        now = telemetry.wall_clock()
+        serving = [serving_seen(s, seen, end, now) for (s, seen), end in zip(partitions.items(), ends, strict=True)]
+        return Observation([], serving, len(directory.operators.queries), {}, None)
+
+    return _router(telemetry, observe)
+
+
+def _router(telemetry: Telemetry, observe: Callable[[], Awaitable[Observation]]) -> APIRouter:
     router = APIRouter(tags=["health"])
-    observer = Observer(parts)
 
     @router.get("/metrics", summary="Metrics in Prometheus' text format", response_class=PlainTextResponse, responses=problems(503))
     async def metrics() -> Response:
-        return Response(parts.telemetry.metrics.text(await observer.observe()), media_type=MEDIA_TYPE)
+        return Response(telemetry.metrics.text(await observe()), media_type=MEDIA_TYPE)
 
     return router

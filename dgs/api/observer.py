@@ -9,8 +9,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from dgs.api.health import state_shown
-from dgs.api.parts import Parts
-from dgs.bus.base import RECORDS, SAMPLES
+from dgs.api.parts import Parts, SeenPartition
+from dgs.bus.base import RECORDS, SAMPLES, Bus
 from dgs.codec.entries import appended_ms_of
 from dgs.coordinator.barriers import BarrierState
 from dgs.core.types import PartitionIndex, Position
@@ -45,7 +45,8 @@ class Observer:
         ends = await self._ends(RECORDS, self._deployment.partitions)
         sample_ends = await self._ends(SAMPLES, self._deployment.serving_partitions)
         reflected = self.reflected()
-        serving = [self._serving(s, end) for s, end in enumerate(sample_ends)]
+        now = self._telemetry.wall_clock()
+        serving = [serving_seen(s, self._parts.partitions[s], end, now) for s, end in enumerate(sample_ends)]
         barriers = Counter(str(state_shown(b, self._parts.partitions)) for b in self._parts.coordinator.barriers())
         return Observation(
             records=[await self._record(p, at, ends[p]) for p, at in enumerate(reflected)],
@@ -80,28 +81,8 @@ class Observer:
             lag_seconds,
         )
 
-    def _serving(self, partition: int, end: int | None) -> ServingPartitionSeen:
-        seen = self._parts.partitions[partition]
-        figures, reflected = seen.figures(), seen.reflected()
-        written_at = figures.snapshot_at
-        return ServingPartitionSeen(
-            partition,
-            seen.answers,
-            seen.caught_up,
-            list(reflected.positions),
-            reflected.watermark,
-            figures,
-            end,
-            None if end is None else max(0, end - figures.position),
-            None if written_at is None else max(0.0, self._telemetry.wall_clock() - written_at),
-        )
-
     async def _ends(self, topic: str, partitions: int) -> Sequence[int | None]:
-        try:
-            async with asyncio.timeout(BUS_WAIT_S):
-                return [int(await self._telemetry.bus.end(topic, PartitionIndex(p))) for p in range(partitions)]
-        except Exception:  # a bus that fails shows in what it is needed for; this only reports
-            return [None] * partitions
+        return await ends_of(self._telemetry.bus, topic, range(partitions))
 
     async def _first_append_ms(self, partition: int, position: int) -> int:
         """Return when the first record batch from a position on was appended; 0 if nothing near tells."""
@@ -119,3 +100,29 @@ class Observer:
         if newest is None:
             return None
         return CheckpointSeen(newest.age_s(self._telemetry.wall_clock()), newest.duration_s, newest.nbytes, newest.sent_bytes)
+
+
+async def ends_of(bus: Bus, topic: str, partitions: Sequence[int]) -> Sequence[int | None]:
+    """Return the ends of some logs; None for all where the bus does not answer."""
+    try:
+        async with asyncio.timeout(BUS_WAIT_S):
+            return [int(await bus.end(topic, PartitionIndex(p))) for p in partitions]
+    except Exception:  # a bus that fails shows in what it is needed for; this only reports
+        return [None] * len(partitions)
+
+
+def serving_seen(partition: int, seen: SeenPartition, end: int | None, now: float) -> ServingPartitionSeen:
+    """Return what there is to see of a serving partition whose log ends there, at a time in seconds since 1970."""
+    figures, reflected = seen.figures(), seen.reflected()
+    written_at = figures.snapshot_at
+    return ServingPartitionSeen(
+        partition,
+        seen.answers,
+        seen.caught_up,
+        list(reflected.positions),
+        reflected.watermark,
+        figures,
+        end,
+        None if end is None else max(0, end - figures.position),
+        None if written_at is None else max(0.0, now - written_at),
+    )

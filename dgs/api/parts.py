@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from dgs.api.dataplane import ServingPartition
+from dgs.api.protocols import ServingPartition
 from dgs.config import Settings
 from dgs.coordinator.checkpoints import CheckpointCreator
 from dgs.coordinator.coordinator import Coordinator
@@ -16,7 +16,7 @@ from dgs.telemetry.telemetry import Telemetry
 
 
 class SeenPartition(ServingTelemetry, Protocol):
-    """A serving partition, here or elsewhere, that tells about itself; see `dgs.api.dataplane.ServingPartition`."""
+    """A serving partition, here or elsewhere, that tells about itself; see `dgs.api.protocols.ServingPartition`."""
 
     @property
     def answers(self) -> bool:

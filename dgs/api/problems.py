@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from dgs.core.errors import DgsError, InputError, TooLargeError
+from dgs.http.gate import Send
 
 MEDIA_TYPE = "application/problem+json"
 RETRY_AFTER_S = 1
@@ -63,3 +64,14 @@ def problem_of(error: Exception) -> Problem:
 def problem_of_status(status: int, detail: str, headers: dict[str, str] | None = None) -> Problem:
     """Return the problem of a status that the HTTP framework chose, such as 404 or 405."""
     return Problem(status, HTTPStatus(status).phrase.capitalize(), [detail], headers or {})
+
+
+async def send_problem(send: Send, problem: Problem, *, as_text: bool = False) -> int:
+    """Answer a raw ASGI request with a problem document, or with its reasons as plain text; return the status."""
+    body = "".join(f"{p}\n" for p in problem.problems).encode() if as_text else problem.body()
+    media_type = "text/plain; charset=utf-8" if as_text else MEDIA_TYPE
+    headers = {"content-type": media_type, "content-length": str(len(body)), **problem.headers}
+    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
+    await send({"type": "http.response.start", "status": problem.status, "headers": raw})
+    await send({"type": "http.response.body", "body": body})
+    return problem.status

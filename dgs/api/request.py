@@ -4,7 +4,7 @@ It reads and checks the form only; whether there is such a query, and whether th
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,8 @@ _PLAIN = re.compile(rb"vid=(-?[0-9]{1,18})")
 """What most requests are; they are read in a tenth of the time."""
 _UNSIGNED = re.compile(r"[0-9]{1,9}")
 TIMEOUT_MS_MOST = 600_000
+WAIT_MS = 10_000
+"""How long a request that names positions waits for them, unless it says how long."""
 BODY = '{"query": NAME OR ID, "vids": [VID, …]}'
 GET_NAMES = "vid, query, fanouts, min_position, timeout_ms and scores"
 POST_NAMES = "query, vids, fanouts, min_position, timeout_ms and scores"
@@ -88,6 +90,38 @@ def read_post(body: bytes) -> tuple[list[int], Wanted]:
     Raises:
         InputError: with every problem of the body.
     """
+    return _batch(_document(body))
+
+
+def read_share(body: bytes) -> tuple[list[int], list[int], Wanted]:
+    """Return vids, their places in a larger request, and the rest of what a frontend asks another one on behalf of a client.
+
+    Raises:
+        InputError: with every problem of the body.
+    """
+    document = _document(body)
+    places = document.pop("places", None)
+    vids, wanted = _batch(document)
+    if not isinstance(places, list) or len(places) != len(vids) or not all(type(p) is int and 0 <= p < 1 << 31 for p in places):
+        raise InputError("places are as many numbers from 0 as there are vids")
+    return vids, places, wanted
+
+
+def write_share(vids: Sequence[int], places: Sequence[int], wanted: Wanted) -> bytes:
+    """Return a body that `read_share` reads."""
+    document = {
+        "vids": vids,
+        "places": places,
+        "query": wanted.query,
+        "fanouts": wanted.fanouts,
+        "scores": wanted.scores,
+        "min_position": [str(token) for token in wanted.after],
+        "timeout_ms": wanted.timeout_ms,
+    }
+    return orjson.dumps(document)
+
+
+def _document(body: bytes) -> dict[str, Any]:
     if not body:
         raise InputError(f"the body is empty; it is {BODY}")
     try:
@@ -96,6 +130,10 @@ def read_post(body: bytes) -> tuple[list[int], Wanted]:
         raise InputError(f"the body is not JSON: {e}") from None
     if not isinstance(document, dict):
         raise InputError(f"the body is an object: {BODY}")
+    return document
+
+
+def _batch(document: dict[str, Any]) -> tuple[list[int], Wanted]:
     problems: list[str] = []
     vids = document.pop("vids", None)
     if not isinstance(vids, list):

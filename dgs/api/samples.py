@@ -8,27 +8,38 @@ from collections.abc import Iterable
 
 from dgs.api.body import read_body
 from dgs.api.dataplane import DataPlane
-from dgs.api.problems import MEDIA_TYPE, Problem, problem_of, problem_of_status
-from dgs.api.request import read_get, read_infer, read_post
+from dgs.api.peers import LINES, SHARE
+from dgs.api.problems import problem_of, problem_of_status, send_problem
+from dgs.api.request import read_get, read_infer, read_post, read_share
 from dgs.codec.messages import MEDIA_TYPE as PROTOBUF
 from dgs.core.errors import DgsError, InputError
 from dgs.http.gate import Receive, Scope, Send
 from dgs.telemetry import logs
 
-PATHS = ("/samples", "/infer")
+PATHS = ("/samples", "/infer", SHARE)
 _JSON = "application/json"
+SHARE_GROWTH = 4
+"""A share of a request may be so many times as long as the request, as it has places, too."""
 _VARY = (b"vary", b"accept")
 _PROTOBUF = PROTOBUF.encode()
 _JSON_HEADER, _PROTOBUF_HEADER = (b"content-type", _JSON.encode()), (b"content-type", _PROTOBUF)
+_LINES_HEADER = (b"content-type", LINES.encode())
 
 _log = logs.get(__name__)
 
 
 class SamplesEndpoint:
-    """Answers HTTP requests to `PATHS`."""
+    """Answers HTTP requests to `PATHS`.
 
-    def __init__(self, plane: DataPlane, *, body_bytes_max: int) -> None:
+    Args:
+        plane: answers clients.
+        here: answers other frontends, from what is here only.
+        body_bytes_max: of a client's request.
+    """
+
+    def __init__(self, plane: DataPlane, here: DataPlane, *, body_bytes_max: int) -> None:
         self._plane = plane
+        self._here = here
         self._body_bytes_max = body_bytes_max
 
     async def answer(self, scope: Scope, receive: Receive, send: Send) -> int:
@@ -44,20 +55,26 @@ class SamplesEndpoint:
                     raise InputError("a POST takes its parameters in the body, not in the URL")
                 vids, wanted = read_post(await read_body(scope, receive, self._body_bytes_max))
                 parts = await self._plane.message(vids, wanted) if binary else [await self._plane.samples(vids, wanted)]
+            elif method == "POST" and path == SHARE:
+                vids, places, wanted = read_share(await read_body(scope, receive, SHARE_GROWTH * self._body_bytes_max))
+                if binary:
+                    parts = await self._here.message(vids, wanted, places)
+                else:
+                    parts = [b"\n".join(await self._here.answers(vids, wanted))]
             else:
-                taken = "GET and POST" if path == "/samples" else "GET"
+                taken = {"/samples": "GET and POST", SHARE: "POST"}.get(path, "GET")
                 allowed = {"allow": taken.replace(" and ", ", ")}
-                return await _send_problem(send, problem_of_status(405, f"{path} takes {taken}, not {method}", allowed))
+                return await send_problem(send, problem_of_status(405, f"{path} takes {taken}, not {method}", allowed))
         except Exception as e:  # the last frame: everything becomes an answer
             if not isinstance(e, DgsError) or e.http_status == 500:
                 _log.error("request failed", exc_info=e, method=method, path=path)
-            return await _send_problem(send, problem_of(e))
+            return await send_problem(send, problem_of(e))
         length = (b"content-length", b"%d" % sum(map(len, parts)))
         await send(
             {
                 "type": "http.response.start",
                 "status": 200,
-                "headers": [_PROTOBUF_HEADER if binary else _JSON_HEADER, length, _VARY],
+                "headers": [_PROTOBUF_HEADER if binary else _LINES_HEADER if path == SHARE else _JSON_HEADER, length, _VARY],
             }
         )
         for part in parts[:-1]:
@@ -87,12 +104,3 @@ def _weighed(part: str) -> tuple[str, float]:
         return media_type, float(weight)
     except ValueError:
         return media_type, 0.0
-
-
-async def _send_problem(send: Send, problem: Problem) -> int:
-    body = problem.body()
-    headers = {"content-type": MEDIA_TYPE, "content-length": str(len(body)), **problem.headers}
-    raw = [(name.encode(), value.encode()) for name, value in headers.items()]
-    await send({"type": "http.response.start", "status": problem.status, "headers": raw})
-    await send({"type": "http.response.body", "body": body})
-    return problem.status

@@ -5,6 +5,6 @@ Each of these modules knows how to put its own together; `processes` says which 
 parts do.
 """
 
-from dgs.app.processes import run_frontend, run_samplers
+from dgs.app.processes import run_coordinator, run_frontend, run_samplers, run_serving
 
-__all__ = ["run_frontend", "run_samplers"]
+__all__ = ["run_coordinator", "run_frontend", "run_samplers", "run_serving"]

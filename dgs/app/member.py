@@ -11,6 +11,7 @@ from dgs.datadir import DataDir
 from dgs.membership.heart import Heart, Link
 from dgs.membership.heartbeat import Heartbeat, SamplerReport, ServingReport
 from dgs.store.participation import Participation, Sending, SendingPartition
+from dgs.telemetry.freshness import FreshnessSummary
 from dgs.troubles import Disk, Troubles
 
 
@@ -33,7 +34,7 @@ class Member:
 
     Attributes:
         heart: to be run.
-        samplers, serving: return what there is to tell about its partitions; to be set by those who run them.
+        samplers, serving, freshness: return what there is to tell about its partitions; to be set by those who run them.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Member:
         self.heart = Heart(link, self._heartbeat)
         self.samplers: Callable[[], tuple[SamplerReport, ...]] = _no_samplers
         self.serving: Callable[[], tuple[ServingReport, ...]] = _no_serving
+        self.freshness: Callable[[], FreshnessSummary | None] = lambda: None
 
     def participation(self, partition: SendingPartition) -> Participation:
         """Return how a partition takes part in checkpoints."""
@@ -77,4 +79,5 @@ class Member:
             self.samplers(),
             self.serving(),
             (*self._disk.troubles(), *self._troubles.found),
+            self.freshness(),
         )

@@ -1,7 +1,9 @@
 """The processes of a deployment, and which parts each of them has.
 
-    frontend   coordinator, all serving partitions, API (and all sampler partitions, where there is one process only)
-    samplers   some sampler partitions
+    frontend      coordinator, all serving partitions, API (and all sampler partitions, where there is one process only)
+    samplers      some sampler partitions
+    coordinator   coordinator and control plane; samples are asked for elsewhere
+    serving       some serving partitions and the data plane; what is not here is asked for elsewhere
 
 Each function returns after SIGTERM, when all that is under way is done, and raises what starting again would not mend.
 """
@@ -20,6 +22,7 @@ from dgs.app.process import bus_url, opened_bus, run
 from dgs.app.sampling import Sampling
 from dgs.app.serving import Serving
 from dgs.bus.open import local_path
+from dgs.bus.topics import ensure_topics
 from dgs.bus.watched import WatchedBus
 from dgs.config import Settings
 from dgs.core.deployment import Deployment
@@ -30,6 +33,8 @@ from dgs.http.server import Server
 from dgs.membership.link import HttpLink, OwnLink
 from dgs.telemetry import logs
 from dgs.troubles import Disk, Troubles
+
+READY_POLL_S = 0.05
 
 _log = logs.get(__name__)
 
@@ -73,6 +78,47 @@ def run_samplers(settings: Settings, directory: DataDir, deployment: Deployment,
     run(_samplers(settings, directory, deployment, partitions))
 
 
+def run_coordinator(
+    settings: Settings,
+    directory: DataDir,
+    deployment: Deployment,
+    listening: socket.socket,
+    queries: Sequence[tuple[str, Any]],
+    *,
+    on_ready: Callable[[], None],
+) -> None:
+    """Run the coordinator and the control plane until SIGTERM; arguments and errors as those of `run_frontend`."""
+    logs.set_up(settings.log_level, "coordinator", settings.log_format)
+    run(_coordinator(settings, directory, deployment, listening, queries, on_ready=on_ready))
+
+
+def run_serving(
+    settings: Settings,
+    directory: DataDir,
+    deployment: Deployment,
+    partitions: Sequence[int],
+    listening: Sequence[socket.socket],
+    *,
+    on_ready: Callable[[], None],
+) -> None:
+    """Run serving partitions and the data plane until SIGTERM.
+
+    Args:
+        settings: as the user gave them.
+        directory: whose deployment this is.
+        deployment: what is fixed.
+        partitions: which.
+        listening: where requests arrive; the first one is this process's alone.
+        on_ready: called when all of them answer.
+
+    Raises:
+        StateError, CodecError: what another start would meet again; also a partition that another process holds.
+        InputError: the coordinator's address is missing, or not understood.
+    """
+    logs.set_up(settings.log_level, f"serve[{_listed(partitions)}]", settings.log_format)
+    run(_serving(settings, directory, deployment, partitions, listening, on_ready=on_ready))
+
+
 async def _frontend(
     settings: Settings,
     directory: DataDir,
@@ -86,7 +132,8 @@ async def _frontend(
     async with Server(listening) as server, AsyncExitStack() as stack:
         # Heavy imports leave the loop, as /livez is to be answered meanwhile.
         await asyncio.to_thread(_import_frontend)
-        from dgs.api import make_app
+        from dgs.api.asgi import make_app, samples_endpoint
+        from dgs.api.peers import NoPeers
         from dgs.coordinator.rounds import Rounds
         from dgs.telemetry.telemetry import Telemetry
 
@@ -112,7 +159,7 @@ async def _frontend(
             freshness=telemetry.freshness,
             participation=member.participation,
         )
-        member.serving = serving.reports
+        member.serving, member.freshness = serving.reports, telemetry.freshness.summary
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serving.run())
             tasks.create_task(coordinating.run())
@@ -130,6 +177,7 @@ async def _frontend(
                         list(serving.workers.values()),
                         settings,
                         _storage(directory, settings, coordinating, url),
+                        samples=samples_endpoint(deployment, serving.workers, coordinating.coordinator, NoPeers(), settings),
                         telemetry=telemetry,
                         membership=coordinating.membership,
                         hear=coordinating.hear,
@@ -145,10 +193,124 @@ async def _frontend(
                 await server.drain()
 
 
+async def _coordinator(
+    settings: Settings,
+    directory: DataDir,
+    deployment: Deployment,
+    listening: socket.socket,
+    queries: Sequence[tuple[str, Any]],
+    *,
+    on_ready: Callable[[], None],
+) -> None:
+    async with Server(listening) as server, AsyncExitStack() as stack:
+        await asyncio.to_thread(_import_control_plane)
+        from dgs.api.asgi import make_app, samples_endpoint
+        from dgs.api.peers import HttpPeers
+        from dgs.telemetry.telemetry import Telemetry
+
+        url = bus_url(settings, directory)
+        troubles = Troubles()
+        bus = WatchedBus(await opened_bus(url, settings, stack), troubles)
+        coordinating = Coordinating(settings, directory, deployment, bus, url, troubles)
+        coordinator, membership = coordinating.coordinator, coordinating.membership
+        await coordinator.start()
+        stack.push_async_callback(coordinator.close)
+        peers = await stack.enter_async_context(HttpPeers(membership.owners))
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(coordinating.run())
+            try:
+                server.gate.open(
+                    make_app(
+                        coordinator,
+                        [membership.serving(s) for s in range(deployment.serving_partitions)],
+                        settings,
+                        _storage(directory, settings, coordinating, url),
+                        samples=samples_endpoint(deployment, {}, coordinator, peers, settings),
+                        telemetry=Telemetry.of(bus, clock=time.perf_counter, wall_clock=time.time),
+                        membership=membership,
+                        hear=coordinating.hear,
+                        checkpoints=coordinating.checkpoints,
+                    )
+                )
+                await coordinating.install(queries)
+                on_ready()
+                _log.info("ready", partitions=deployment.partitions, serving_partitions=deployment.serving_partitions)
+                await asyncio.Event().wait()  # until cancelled
+            finally:
+                await server.drain()
+
+
+async def _serving(
+    settings: Settings,
+    directory: DataDir,
+    deployment: Deployment,
+    partitions: Sequence[int],
+    listening: Sequence[socket.socket],
+    *,
+    on_ready: Callable[[], None],
+) -> None:
+    coordinator = _coordinator_url(settings)
+    async with Server(*listening) as server, AsyncExitStack() as stack:
+        await asyncio.to_thread(_import_frontend)
+        import aiohttp
+
+        from dgs.api.asgi import make_serving_app, samples_endpoint
+        from dgs.api.forwarding import forwarding
+        from dgs.api.peers import HttpPeers
+        from dgs.coordinator.rounds import Rounds
+        from dgs.membership.queries import HeardQueries
+        from dgs.telemetry.telemetry import Telemetry
+
+        link = HttpLink(coordinator)
+        stack.callback(link.close)
+        troubles = Troubles()
+        bus = WatchedBus(await opened_bus(bus_url(settings, directory), settings, stack), troubles)
+        await ensure_topics(bus, deployment)
+        telemetry = Telemetry.of(bus, clock=time.perf_counter, wall_clock=time.time)
+        own = settings.advertise or url_of(listening[0])
+        member = Member(settings, directory, deployment, f"serving-{_listed(partitions)}", link, troubles, url=own)
+        stack.callback(member.stop)
+        serving = Serving(
+            settings,
+            directory,
+            deployment,
+            partitions,
+            bus,
+            troubles,
+            rounds=Rounds(link.report),
+            freshness=telemetry.freshness,
+            participation=member.participation,
+        )
+        member.serving, member.freshness = serving.reports, telemetry.freshness.summary
+        known = HeardQueries(serving.workers, member.heart, bus, deployment.partitions)
+        peers = await stack.enter_async_context(HttpPeers(lambda: member.heart.news.owners, member.heart.refresh, own=own))
+        session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
+        disk = Disk([directory.root], 0)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(serving.run())
+            tasks.create_task(member.heart.run())
+            try:
+                server.gate.open(
+                    make_serving_app(
+                        serving.workers,
+                        known,
+                        forwarding(session, coordinator, body_bytes_max=settings.body_bytes_max),
+                        lambda: [*disk.troubles(), *troubles.found],
+                        samples=samples_endpoint(deployment, serving.workers, known, peers, settings),
+                        telemetry=telemetry,
+                    )
+                )
+                while not all(worker.answers for worker in serving.workers.values()):  # noqa: ASYNC110  # workers tell nobody
+                    await asyncio.sleep(READY_POLL_S)
+                on_ready()
+                _log.info("ready", partitions=_listed(partitions), url=own)
+                await asyncio.Event().wait()  # until cancelled
+            finally:
+                await server.drain()
+
+
 async def _samplers(settings: Settings, directory: DataDir, deployment: Deployment, partitions: Sequence[int]) -> None:
-    if settings.coordinator is None:
-        raise InputError("--coordinator is missing (or DGS_COORDINATOR): the address of the deployment's coordinator")
-    link = HttpLink(settings.coordinator)
+    link = HttpLink(_coordinator_url(settings))
     async with AsyncExitStack() as stack:
         stack.callback(link.close)
         bus = await opened_bus(bus_url(settings, directory), settings, stack)
@@ -168,9 +330,20 @@ def _storage(directory: DataDir, settings: Settings, coordinating: Coordinating,
     return lambda: list(dict.fromkeys([*disk.troubles(), *coordinating.troubles.found, *coordinating.membership.troubles()]))
 
 
+def _coordinator_url(settings: Settings) -> str:
+    """Return the URL of the coordinator; a host and a port will do."""
+    if settings.coordinator is None:
+        raise InputError("--coordinator is missing (or DGS_COORDINATOR): the address of the deployment's coordinator")
+    return settings.coordinator if "://" in settings.coordinator else f"http://{settings.coordinator}"
+
+
+def _import_control_plane() -> None:
+    import dgs.api.asgi
+    import dgs.coordinator.checkpoints  # noqa: F401
+
+
 def _import_frontend() -> None:
-    import dgs.api
-    import dgs.coordinator.coordinator
+    _import_control_plane()
     import dgs.serving.worker  # noqa: F401
     from dgs.warming import warm_kernels
 

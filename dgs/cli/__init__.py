@@ -32,6 +32,10 @@ class Program(click.Group):
 
     modules: ClassVar[dict[str, str]] = {
         "up": "up",
+        "cluster": "cluster",
+        "coordinator": "coordinator",
+        "sampler": "members",
+        "serve": "members",
         "query": "query",
         "barrier": "barrier",
         "sample": "sample",
@@ -42,8 +46,7 @@ class Program(click.Group):
         "config": "config",
         "generate": "generate",
         "demo": "demo",
-        "frontend": "processes",
-        "sampler": "processes",
+        "frontend": "frontend",
         "check": "check",
     }
     """Command → module of this package that has it under the same name."""

@@ -7,8 +7,10 @@ from typing import Any
 import click
 
 from dgs.cli.options import settings_options, warn_of_unknown
-from dgs.cli.up import SHOWN
 from dgs.config import SETTINGS, Source, explain
+
+SHOWN = [s.name for s in SETTINGS if s.name != "retry_timeout_s"]
+"""Settings of the processes of a service; the one left out is for those who talk to it, and has another default for each."""
 
 
 @click.group()
@@ -20,7 +22,7 @@ def config() -> None:
 @settings_options(SHOWN)
 @click.option("--output", type=click.Choice(["table", "json"]), default="table", show_default=True, help="Form of the answer.")
 def show(output: str, **flags: str | None) -> None:
-    """Show every setting as `dgs up` with these flags, in this environment, would have it: value, source, unit and default.
+    """Show every setting as a process with these flags, in this environment, would have it: value, source, unit and default.
 
     What a data directory fixes is not looked up: it wins over a default.
 

@@ -15,9 +15,9 @@ import click
 
 from dgs.cli.barrier import READY, wait_until_ready
 from dgs.cli.examples import example
+from dgs.cli.founding import PROGRAM
 from dgs.cli.sample import show
 from dgs.cli.service import connected, server_argument
-from dgs.cli.up import PROGRAM
 from dgs.config import Settings
 from dgs.core.errors import ConflictError, DeadlineError, DgsError
 from dgs.http.listener import listen

@@ -1,87 +1,88 @@
-"""The hidden commands `frontend` and `sampler`: the processes that `dgs up` starts. Settings reach them by the environment.
+"""What the commands that run a process of a deployment have in common: how they end, and how they come by their deployment.
 
-An error that starting again would not mend ends the process with FATAL, so that the supervisor stops instead of trying for ever.
+Settings reach a child of a supervisor by the environment. An error that starting again would not mend ends a child with FATAL, so
+that the supervisor stops instead of trying for ever.
 """
 
+import dataclasses
 import os
-import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import click
 
 from dgs.cli import complain
-from dgs.cli.check import read_queries
+from dgs.cli.options import read_settings
 from dgs.config import Settings, load
 from dgs.core.deployment import Deployment
-from dgs.core.errors import DgsError, InputError, StateError
+from dgs.core.errors import DgsError, InputError
 from dgs.datadir import DataDir
 from dgs.supervisor import FATAL, die_with_parent
 
-parent_option = click.option("--parent", type=int, help="Die with this process.")
-
-
-@click.command(hidden=True)
-@parent_option
-@click.option("--listen-fd", type=int, required=True, help="The listening socket.")
-@click.option("--ready-fd", type=int, help="Gets one byte when requests are answered.")
-@click.option("--queries-fd", type=int, required=True, help="Schema and queries.")
-@click.option("--with-samplers", is_flag=True, help="Run all sampler partitions here, too.")
-def frontend(parent: int | None, listen_fd: int, ready_fd: int | None, queries_fd: int, with_samplers: bool) -> None:
-    """Run coordinator, serving partitions and API."""
-    with _child(parent):
-        settings, directory, deployment = _deployment()
-        _, queries = read_queries(queries_fd)
-        from dgs.app import run_frontend
-
-        with directory.lock("frontend"), socket.socket(fileno=listen_fd) as listening:
-            run_frontend(
-                settings,
-                directory,
-                deployment,
-                listening,
-                [(q.name, q.document) for q in queries],
-                with_samplers=with_samplers,
-                on_ready=lambda: _tell(ready_fd),
-            )
-
-
-@click.command(hidden=True)
-@parent_option
-@click.option("--partitions", required=True, metavar="P,P,…", help="The record partitions of this process.")
-def sampler(parent: int | None, partitions: str) -> None:
-    """Run sampler partitions."""
-    with _child(parent):
-        settings, directory, deployment = _deployment()
-        own = [int(p) for p in partitions.split(",")]
-        from dgs.app import run_samplers
-
-        run_samplers(settings, directory, deployment, own)
+parent_option = click.option("--parent", type=int, hidden=True, help="End when this process does.")
+ready_option = click.option("--ready-fd", type=int, hidden=True, help="Gets one byte when requests are answered.")
+listen_option = click.option("--listen-fd", type=int, hidden=True, help="The listening socket.")
 
 
 @contextmanager
-def _child(parent: int | None) -> Iterator[None]:
+def child(parent: int | None) -> Iterator[None]:
+    """End with the parent process, if there is one, and tell it by the exit status whether starting again is of any use."""
     if parent is not None:
         die_with_parent(parent)
     try:
         yield
     except DgsError as e:
         complain(e)
-        sys.exit(e.exit_code if e.retriable else FATAL)
+        sys.exit(e.exit_code if parent is None or e.retriable else FATAL)
 
 
-def _deployment() -> tuple[Settings, DataDir, Deployment]:
-    settings = load({}, os.environ)
+def tell(ready_fd: int | None) -> None:
+    """Tell the parent process that this one is ready."""
+    if ready_fd is not None:
+        os.write(ready_fd, b".")
+
+
+def own_settings(parent: int | None, flags: Mapping[str, str | None]) -> Settings:
+    """Return the settings of a process; what is wrong with the environment of a child, its parent has told."""
+    return read_settings(flags) if parent is None else load(flags, os.environ)
+
+
+def joined(settings: Settings) -> tuple[Settings, DataDir, Deployment]:
+    """Return what a process of a deployment needs: an empty data directory learns from the coordinator whose it is.
+
+    Raises:
+        InputError: the data directory or the coordinator's address is missing.
+        UnreachableError: the coordinator is away.
+        StateError: the data directory cannot be used.
+    """
     if settings.data_dir is None:
-        raise InputError("DGS_DATA_DIR is missing")
+        raise InputError("--data-dir is missing (or DGS_DATA_DIR): the directory that keeps this process's state")
     directory = DataDir(settings.data_dir)
     deployment = directory.read()
     if deployment is None:
-        raise StateError(f"{directory.root} holds no deployment; `dgs up` makes it")
-    return settings, directory, deployment
+        deployment = _asked(settings)
+        directory.make()
+        directory.write(deployment)
+    fixed = dataclasses.replace(
+        settings,
+        partitions=deployment.partitions,
+        serving_partitions=deployment.serving_partitions,
+        idle_items=deployment.idle_items,
+        bus=settings.bus or deployment.bus or None,
+    )
+    return fixed, directory, deployment
 
 
-def _tell(ready_fd: int | None) -> None:
-    if ready_fd is not None:
-        os.write(ready_fd, b".")
+def _asked(settings: Settings) -> Deployment:
+    from dgs.cli.service import connected
+    from dgs.membership.heartbeat import DEPLOYMENT
+    from dgs.membership.link import DEPLOYMENT_PATH
+
+    if settings.coordinator is None:
+        raise InputError(
+            f"{settings.data_dir} holds no deployment yet, and --coordinator is missing (or DGS_COORDINATOR): the coordinator tells"
+            " a new process what it belongs to"
+        )
+    with connected(settings.coordinator, settings.retry_timeout_s) as coordinator:
+        return DEPLOYMENT.read(coordinator.get(DEPLOYMENT_PATH).body).deployment()

@@ -14,6 +14,7 @@ from dgs.core.errors import ConflictError, InputError
 from dgs.membership.heartbeat import Heartbeat, SamplerReport, ServingReport
 from dgs.store.manifest import SAMPLER, SERVING
 from dgs.telemetry.figures import ServingFigures
+from dgs.telemetry.freshness import FreshnessSummary
 
 STALE_AFTER_S = 6.0
 """A member that has said nothing for so long is shown as down."""
@@ -133,11 +134,12 @@ class Membership:
         return sorted(found, key=lambda f: (not f[0].up, not f[1].answers, not f[1].caught_up, -f[1].figures.position))
 
     def owners(self) -> dict[int, Sequence[str]]:
-        """Return by serving partition where members that are up answer for it, those that have caught up first."""
-        return {
-            s: [m.heartbeat.url for m, report in self.reports(s, up=True) if report.answers and m.heartbeat.url]
-            for s in range(self._deployment.serving_partitions)
-        }
+        """Return by serving partition where members that are up answer for it: those that have caught up, if there are any."""
+        return {s: self._owners(s) for s in range(self._deployment.serving_partitions)}
+
+    def _owners(self, partition: int) -> list[str]:
+        asked = [(m.heartbeat.url, r.caught_up) for m, r in self.reports(partition, up=True) if r.answers and m.heartbeat.url]
+        return [url for url, caught_up in asked if caught_up] or [url for url, _ in asked]
 
     def records_needed(self, partition: int) -> int | None:
         """Return from where on sampler partitions need their log; None while nobody has told."""
@@ -160,6 +162,13 @@ class Membership:
                 counts.setdefault((SERVING, serving.partition), []).append(serving.dead_letters)
         told = [[n for n in copies if n is not None] for copies in counts.values()]
         return sum(map(max, told)) if all(told) else None
+
+    def freshness(self) -> FreshnessSummary | None:
+        """Return the quantiles of the last minute, of the slowest member that is up; None if none has measured any."""
+        told = [m.heartbeat.freshness for m in self.members() if m.up and m.heartbeat.freshness is not None]
+        if not told:
+            return None
+        return FreshnessSummary(max(f.p50 for f in told), max(f.p99 for f in told), sum(f.samples for f in told))
 
     def troubles(self) -> list[str]:
         """Return what storage refuses to members that are up, each of it once."""

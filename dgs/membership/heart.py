@@ -37,13 +37,16 @@ class Heart:
 
     Attributes:
         news: what was heard last.
+        heard: whether anything was heard yet.
     """
 
     def __init__(self, link: Link, heartbeat: Callable[[], Heartbeat]) -> None:
         self._link = link
         self._heartbeat = heartbeat
         self._told = ""
+        self._refreshing: asyncio.Future[None] | None = None
         self.news = News()
+        self.heard = False
 
     async def run(self) -> None:
         """Beat until cancelled.
@@ -55,6 +58,12 @@ class Heart:
             await self.beat()
             await asyncio.sleep(INTERVAL_S)
 
+    async def refresh(self) -> None:
+        """Hear the news at once; all who ask meanwhile share one beat."""
+        if self._refreshing is None or self._refreshing.done():
+            self._refreshing = asyncio.ensure_future(self.beat())
+        await asyncio.shield(self._refreshing)
+
     async def beat(self) -> None:
         """Beat once; that the coordinator is away is said in the log, once."""
         try:
@@ -62,10 +71,12 @@ class Heart:
         except StateError:
             raise
         except DgsError as e:
-            if not self._told:
+            if not self._told and self.heard:
                 _log.warning("the coordinator does not hear this process, which works on; it is told again", cause=e)
+            elif not self._told:
+                _log.info("waiting for the coordinator", cause=e)
             self._told = str(e)
         else:
             if self._told:
-                _log.info("the coordinator hears this process again")
-            self._told = ""
+                _log.info("the coordinator hears this process")
+            self._told, self.heard = "", True

@@ -14,6 +14,7 @@ from dgs.core.deployment import Deployment
 from dgs.core.errors import InputError
 from dgs.core.schema import Schema
 from dgs.telemetry.figures import SamplerFigures, ServingFigures
+from dgs.telemetry.freshness import FreshnessSummary
 
 T = TypeVar("T")
 
@@ -72,6 +73,7 @@ class Heartbeat:
         samplers: sampler partitions that it runs.
         serving: serving partitions that it runs.
         troubles: what its storage refuses, in words for people.
+        freshness: of what its serving partitions showed in the last minute; None where nothing was measured.
     """
 
     member: str
@@ -82,6 +84,7 @@ class Heartbeat:
     samplers: tuple[SamplerReport, ...] = ()
     serving: tuple[ServingReport, ...] = ()
     troubles: tuple[str, ...] = ()
+    freshness: FreshnessSummary | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +94,7 @@ class News:
     Attributes:
         ready: whether the first queries are installed.
         active: ids of the queries that stand in all record partitions.
-        owners: by serving partition, where members answer for it; those that have caught up come first.
+        owners: by serving partition, where members answer for it.
         checkpoint: id of the checkpoint that partitions are to send their parts of; None for none.
     """
 

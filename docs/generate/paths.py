@@ -10,7 +10,8 @@ from typing import Any
 
 import httpx
 
-from dgs.api import make_app
+from dgs.api.asgi import make_app, samples_endpoint
+from dgs.api.peers import NoPeers
 from dgs.bus.memory import MemoryBus
 from dgs.config import Settings
 from dgs.coordinator.coordinator import Coordinator
@@ -45,7 +46,15 @@ async def _openapi(folder: Path) -> dict[str, Any]:
         deployment, PartitionIndex(0), bus, clock=time.monotonic, slice_s=1, on_round=lambda *_: None, dead_letters=lambda _: None
     )
     membership = Membership(deployment, clock=time.monotonic)
-    app = make_app(coordinator, [worker], Settings(), telemetry=telemetry, membership=membership, hear=lambda _: News())
+    app = make_app(
+        coordinator,
+        [worker],
+        Settings(),
+        samples=samples_endpoint(deployment, {0: worker}, coordinator, NoPeers(), Settings()),
+        telemetry=telemetry,
+        membership=membership,
+        hear=lambda _: News(),
+    )
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://service") as client:
         document: dict[str, Any] = (await client.get("/openapi.json")).json()
     return document

@@ -1,6 +1,6 @@
 """The page of settings, from the table of `dgs.config`."""
 
-from dgs.cli.up import SHOWN
+from dgs.cli.config import SHOWN
 from dgs.config import SETTINGS, Setting
 from docs.generate.markdown import code, page, table
 

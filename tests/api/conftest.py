@@ -11,7 +11,8 @@ import httpx
 import numpy as np
 import pytest
 
-from dgs.api import make_app
+from dgs.api.asgi import make_app, samples_endpoint
+from dgs.api.peers import NoPeers
 from dgs.bus.memory import MemoryBus
 from dgs.bus.wakeup import Wakeup
 from dgs.config import Settings
@@ -219,6 +220,7 @@ async def make(
             partitions,
             settings,
             storage,
+            samples=samples_endpoint(coordinator.deployment, dict(enumerate(partitions)), coordinator, NoPeers(), settings),
             telemetry=telemetry,
             membership=membership,
             hear=hear,

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ from dgs.store.destination import Destination
 from dgs.store.manifest import Manifest, Part
 from dgs.store.objects import FileRef
 from dgs.telemetry.figures import SamplerFigures, ServingFigures
+from dgs.telemetry.freshness import FreshnessSummary
 from dgs.telemetry.metrics import describe
 from dgs.telemetry.telemetry import Telemetry
 from tests.api.conftest import FakePartition, HandClock, P
@@ -303,7 +305,6 @@ async def test_the_cluster_tells_the_rest(
     client: Client,
     coordinator: Coordinator,
     partitions: list[FakePartition],
-    telemetry: Telemetry,
     clock: HandClock,
     membership: Membership,
 ) -> None:
@@ -321,11 +322,10 @@ async def test_the_cluster_tells_the_rest(
     assert (first["rows_pending"], first["vertices"], first["state_bytes"]) == (3, 4, 5)
     assert first["snapshot"] == {"position": 6, "age_s": 2}
     assert second["snapshot"] is None
-    for ms in (10, 20, 30):
-        telemetry.freshness.reflected(int(clock.now * 1000) - ms)
-    membership.hear(told(0, dead_letters=2))
+    membership.hear(replace(told(0, dead_letters=2), freshness=FreshnessSummary(0.02, 0.03, 3)))
+    membership.hear(replace(told(2), freshness=FreshnessSummary(0.01, 0.04, 2)))
     cluster = (await client.get("/cluster")).json()
-    assert cluster["freshness_s"] == {"p50": pytest.approx(0.02), "p99": pytest.approx(0.0298), "samples": 3}
+    assert cluster["freshness_s"] == {"p50": 0.02, "p99": 0.04, "samples": 5}, "of the slowest"
     assert cluster["dead_letters"] == 2
     membership.hear(told(1, dead_letters=None))
     assert (await client.get("/cluster")).json()["dead_letters"] is None, "it cannot be told"

@@ -30,7 +30,7 @@ def test_every_setting_says_where_it_comes_from(dgs: Dgs, monkeypatch: pytest.Mo
     assert all(s["source"] == "default" and s["value"] == s["default"] for s in others.values())
     assert (found["commit_interval_ms"]["unit"], found["host"]["unit"]) == ("ms", None)
     assert all(s["help"] and s["environment"].startswith("DGS_") for s in found.values())
-    assert [name for name, s in found.items() if s["flag"] is None] == ["coordinator", "retry_timeout_s"]
+    assert [name for name, s in found.items() if s["flag"] is None] == ["retry_timeout_s"]
 
 
 def test_the_table_has_a_line_for_each(dgs: Dgs, monkeypatch: pytest.MonkeyPatch) -> None:

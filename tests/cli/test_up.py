@@ -129,7 +129,7 @@ def test_the_parent_of_the_data_directory_must_exist(dgs: Dgs, tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("bus", "words"), [("memory://", "needs --samplers 0"), ("ftp://x", "bus URL 'ftp://x' is not understood")]
+    ("bus", "words"), [("memory://", "needs dgs up --samplers 0"), ("ftp://x", "bus URL 'ftp://x' is not understood")]
 )
 def test_a_bus_that_cannot_be(dgs: Dgs, tmp_path: Path, bus: str, words: str) -> None:
     result = dgs("up", "--schema", SCHEMA, "--data-dir", tmp_path / "state", "--bus", bus)

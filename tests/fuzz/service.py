@@ -11,7 +11,8 @@ from pathlib import Path
 
 import uvicorn
 
-from dgs.api import make_app
+from dgs.api.asgi import make_app, samples_endpoint
+from dgs.api.peers import NoPeers
 from dgs.bus.base import RECORDS
 from dgs.codec.entries import encode_records
 from dgs.config import Settings
@@ -68,6 +69,13 @@ async def _serve(folder: Path, url: list[str], ready: threading.Event, stop: thr
             deployment.coordinator,
             deployment.serving,
             settings,
+            samples=samples_endpoint(
+                deployment.coordinator.deployment,
+                dict(enumerate(deployment.serving)),
+                deployment.coordinator,
+                NoPeers(),
+                settings,
+            ),
             telemetry=telemetry,
             membership=Membership(deployment.coordinator.deployment, clock=time.monotonic),
             hear=lambda _: News(),

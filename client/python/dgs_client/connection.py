@@ -169,7 +169,7 @@ class Connection:
                 response = self._send(method, path, body, headers or {}, patience.timeout_s)
                 if response.status < 300:
                     return response
-                error = _error(response)
+                error = error_of(response)
                 if response.status != 503 or not patience.retry_timeout_s:
                     raise error
                 what = f"{_NOT_READY}: {error}"
@@ -258,8 +258,8 @@ def _address(server: str) -> tuple[bool, str, int, str]:
     return secure, parts.hostname, default if port is None else port, parts.path.rstrip("/")
 
 
-def _error(response: Response) -> DgsError:
-    """Return the error that an answer stands for, with the words of its problem document, or of its plain text."""
+def error_of(response: Response) -> DgsError:
+    """Return the error that an answer with a status from 300 on stands for, in the words of its document, or of its plain text."""
     problems: list[str] = []
     media_type = response.headers.get("content-type", "").partition(";")[0].strip().lower()
     if media_type.endswith("json"):
