@@ -22,6 +22,7 @@ from dgs.backoff import Backoff
 from dgs.bus import open_bus
 from dgs.bus.base import Bus
 from dgs.bus.dead_letters import DeadEntryFile
+from dgs.bus.kafka.options import KafkaOptions
 from dgs.bus.limits import AppendLimits
 from dgs.bus.open import local_path
 from dgs.bus.topics import ensure_topics
@@ -328,6 +329,7 @@ async def _together(worker: "SamplerWorker", part: "SamplerCheckpoints") -> None
 
 
 async def _opened_bus(url: str, settings: Settings, stack: AsyncExitStack) -> Bus:
-    bus = open_bus(url, fsync=cast(Literal["never", "batch"], settings.fsync))
+    fsync = cast(Literal["never", "batch"], settings.fsync)
+    bus = open_bus(url, fsync=fsync, kafka=KafkaOptions.of(settings), shows_lag=True)
     stack.push_async_callback(bus.close)
     return bus

@@ -120,7 +120,7 @@ def _check(
         if queries:
             arguments += ["--queries-fd", str(handed.fileno())]
     if arguments:
-        problems += _problems_found(arguments, handed.fileno())
+        problems += _problems_found(arguments, handed.fileno(), settings)
     if problems:
         raise InputError(problems)
     return schema
@@ -134,10 +134,13 @@ def _read_schema(path: Path) -> Schema:
         raise InputError(named) from None
 
 
-def _problems_found(arguments: list[str], handed: int) -> list[str]:
+def _problems_found(arguments: list[str], handed: int, settings: Settings) -> list[str]:
     """Return what the command `check` finds."""
     command = [*PROGRAM, "check", "--parent", str(os.getpid()), *arguments]
-    ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[handed], check=False)
+    environment = os.environ | as_environment(settings)
+    ended = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[handed], check=False
+    )
     if ended.returncode != 0:
         raise DgsError(f"the check of queries and bus ended with status {ended.returncode}")
     problems: list[str] = json.loads(ended.stdout)

@@ -29,6 +29,7 @@ class LoaderInit:
     Attributes:
         layouts: the schema, and the dimensions confirmed so far.
         bus: URL of the bus.
+        log_id: of the deployment, which owns the logs there; empty if the service does not say.
         fsync: what an acknowledged append must survive, where the bus leaves that open: "never" or "batch".
         limits: beyond which the bus is to refuse records, where it can tell.
         generation: of the deployment; part of every position.
@@ -38,6 +39,7 @@ class LoaderInit:
 
     layouts: Layouts
     bus: str
+    log_id: str
     fsync: Fsync
     limits: AppendLimits
     generation: int
@@ -196,7 +198,8 @@ def _init(document: Mapping[str, Any]) -> LoaderInit:
         raise ValueError(f"fsync is {fsync!r}")
     layouts = Layouts.from_json(schema, dims)
     limits = AppendLimits(int(document.get("log_bytes_max", 0)), int(document.get("disk_free_min_bytes", 0)))
-    return LoaderInit(layouts, str(document["bus"]), fsync, limits, int(document["generation"]), log_partitions, router)
+    bus, log_id = str(document["bus"]), str(document.get("log_id", ""))
+    return LoaderInit(layouts, bus, log_id, fsync, limits, int(document["generation"]), log_partitions, router)
 
 
 def _told(e: Exception) -> str:
