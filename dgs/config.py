@@ -51,6 +51,7 @@ class Settings:
     lag_bytes_max: int = _setting(
         64 << 20, "loaders pause while a record partition is further behind; 0 for no limit", unit="bytes", least=0, most=1 << 62
     )
+    lag_entries_max: int = _setting(10_000, "the same on Kafka, whose logs count entries", unit="entries", least=0, most=1 << 62)
     log_bytes_max: int = _setting(
         0, "records are refused while their log partition is larger; 0 for no limit", unit="bytes", least=0, most=1 << 62
     )

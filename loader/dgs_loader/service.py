@@ -6,7 +6,7 @@ It knows the coordinator's paths and documents; how a request is sent and repeat
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 from dgs_client.connection import Connection
@@ -62,12 +62,14 @@ class Lag:
     """How far the service is behind.
 
     Attributes:
-        bytes: of each record partition, what answers do not reflect yet.
-        bytes_max: loaders are asked to pause beyond it; 0 for no limit.
+        behind: of each record partition, how much answers do not reflect yet.
+        most: loaders are asked to pause beyond it; 0 for no limit.
+        unit: of both: bytes, or entries on Kafka.
     """
 
-    bytes: tuple[int, ...]
-    bytes_max: int
+    behind: tuple[int, ...]
+    most: int
+    unit: Literal["bytes", "entries"] = "bytes"
 
 
 class Service:
@@ -101,12 +103,13 @@ class Service:
             DgsError: the service does not tell, or does not know at present.
         """
         document = self._connection.get("/lag").json()
-        behind, most = document["lag_bytes"], document["lag_bytes_max"]
+        unit: Literal["bytes", "entries"] = "bytes" if document.get("lag_entries") is None else "entries"
+        behind, most = document[f"lag_{unit}"], document[f"lag_{unit}_max"]
         if behind is None:
             raise DgsError("its bus does not answer")
         if not isinstance(behind, list) or not all(type(n) is int for n in (*behind, most)):
             raise DgsError(f"it answers {document!r}")
-        return Lag(tuple(behind), most)
+        return Lag(tuple(behind), most, unit)
 
     def confirm(self, dimension: Dimension) -> Layouts:
         """Propose the dimension of a list, and return the layouts with the dimensions that hold, in the service's order.

@@ -26,7 +26,7 @@ __all__ = [
 
 
 @pytest.fixture(scope="module")
-def service(kafka: Cluster, shop: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:  # noqa: F811
+def service(kafka: Cluster, shop: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A service on Kafka with the shop in it."""
     flags = ["--bus", kafka.url("main-path"), "--partitions", 4, "--serving-partitions", 4, "--samplers", 2]
     service = Service(tmp_path_factory.mktemp("service"), *shop.start_flags, *flags)
