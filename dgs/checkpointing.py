@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from dgs.bus.base import Bus
+from dgs.bus.open import kafka_address
 from dgs.checkpoint_request import CheckpointRequest
 from dgs.config import Settings
 from dgs.core.deployment import Deployment
@@ -33,7 +34,8 @@ class Checkpointing:
         settings: where checkpoints go, and when.
         directory: the data directory.
         deployment: which.
-        log: directory of its bus; None where that is not in files, and so has no checkpoints.
+        log: directory of its bus; None where that is not in files. On Kafka the logs go on after a restore; in memory they do not,
+            so there are no checkpoints.
     """
 
     def __init__(self, settings: Settings, directory: DataDir, deployment: Deployment, log: Path | None) -> None:
@@ -41,6 +43,7 @@ class Checkpointing:
         self._directory = directory
         self._deployment = deployment
         self._log = log
+        self._possible = log is not None or kafka_address(deployment.bus) is not None
         self._request = CheckpointRequest(directory.checkpoint_request)
 
     async def truncation(self, bus: Bus, reports: ReportSource) -> "Truncation":
@@ -52,7 +55,7 @@ class Checkpointing:
             return None if report is None else report.figures.committed
 
         truncation = Truncation(bus, self._deployment, committed)
-        if self._log is None:
+        if not self._possible:
             await truncation.checkpoints_kept([])
         return truncation
 
@@ -68,7 +71,7 @@ class Checkpointing:
         from dgs.coordinator.checkpoints import CheckpointCreator
         from dgs.serving.checkpoints import ServingCheckpoints
 
-        if self._log is None:
+        if not self._possible:
             return None
         link, partitions = self._directory.checkpoint_link, self._deployment.partitions
         serving = [ServingCheckpoints(PartitionIndex(s), partitions, own, link(f"serving-{s}")) for s, own in enumerate(snapshots)]

@@ -1,6 +1,7 @@
 """A Kafka cluster for tests, of one broker or several, on free ports of loopback; and Kafka's own tools against it."""
 
 import base64
+import json
 import secrets
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ OFFSETS = "org.apache.kafka.tools.GetOffsetShell"
 GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 CONFIGS = "kafka.admin.ConfigCommand"
 ACLS = "kafka.admin.AclCommand"
+RECORDS = "org.apache.kafka.tools.DeleteRecordsCommand"
 
 
 @dataclass(slots=True)
@@ -78,6 +80,16 @@ class Cluster:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def offsets(self, topic: str, *arguments: object) -> str:
+        """Return what Kafka's tool for offsets tells of a topic, a line for each partition."""
+        return self.tool(OFFSETS, "--topic", topic, *arguments)
+
+    def delete_records(self, topic: str, partition: int, before: int) -> None:
+        """Have Kafka forget records."""
+        wanted = self.folder / "delete.json"
+        wanted.write_text(json.dumps({"version": 1, "partitions": [{"topic": topic, "partition": partition, "offset": before}]}))
+        self.tool(RECORDS, "--offset-json-file", wanted)
 
 
 def _certified(folder: Path) -> Path:
