@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
+from tests.e2e.processes import until
 from tests.kafka.broker import PASSWORD, USER, Broker
 from tests.kafka.jars import java
 
@@ -17,7 +18,7 @@ TOPICS = "org.apache.kafka.tools.TopicCommand"
 OFFSETS = "org.apache.kafka.tools.GetOffsetShell"
 GROUPS = "org.apache.kafka.tools.consumer.group.ConsumerGroupCommand"
 CONFIGS = "kafka.admin.ConfigCommand"
-ACLS = "kafka.admin.AclCommand"
+ACLS = "org.apache.kafka.tools.AclCommand"
 RECORDS = "org.apache.kafka.tools.DeleteRecordsCommand"
 
 
@@ -80,6 +81,17 @@ class Cluster:
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
+
+    def until_led(self, topic: str) -> None:
+        """Wait until every partition of a topic has a leader that lives."""
+        until(
+            f"{topic} has leaders",
+            lambda: "Topic:" not in self.tool(TOPICS, "--describe", "--topic", topic, "--unavailable-partitions"),
+        )
+
+    def until_in_sync(self) -> None:
+        """Wait until every partition has all its replicas."""
+        until("all replicas are in sync", lambda: "Topic:" not in self.tool(TOPICS, "--describe", "--under-replicated-partitions"))
 
     def offsets(self, topic: str, *arguments: object) -> str:
         """Return what Kafka's tool for offsets tells of a topic, a line for each partition."""

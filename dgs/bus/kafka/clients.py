@@ -15,13 +15,14 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.conn import create_conn
 from aiokafka.errors import (
     AuthenticationFailedError,
+    KafkaConnectionError,
     KafkaError,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
 
 from dgs.bus.kafka.address import KafkaAddress
-from dgs.bus.kafka.failures import told
+from dgs.bus.kafka.failures import failure, told
 from dgs.bus.kafka.options import KafkaOptions
 from dgs.core.errors import StateError
 
@@ -53,7 +54,7 @@ class KafkaClients:
             compression_type=None if compression == "none" else compression,
             max_batch_size=PRODUCE_BYTES,
         )
-        await self._start(producer)
+        await self._start(producer, "append records")
         return producer
 
     async def consumer(self, topic: str, partition: int, offset: int) -> AIOKafkaConsumer:
@@ -74,33 +75,35 @@ class KafkaClients:
             fetch_max_wait_ms=FETCH_WAIT_MS,
             max_partition_fetch_bytes=FETCH_BYTES,
         )
-        await self._start(consumer)
+        await self._start(consumer, "read records")
         return consumer
 
     @asynccontextmanager
     async def admin(self) -> AsyncIterator[AIOKafkaAdminClient]:
         """Give an admin client for the length of a block."""
         admin = AIOKafkaAdminClient(**self._arguments)
-        await self._start(admin)
+        await self._start(admin, "look up topics")
         try:
             yield admin
         finally:
             await admin.close()
 
-    async def _start(self, client: Any) -> None:
-        """Start a client.
+    async def _start(self, client: Any, what: str) -> None:
+        """Start a client that is to do `what`.
 
         Raises:
-            StateError: the brokers refuse the user, the password or the connection's kind.
+            StateError: the brokers refuse the user, the password or the connection's kind, or do not allow it.
             ConnectionError: no broker can be reached.
         """
         try:
             await client.start()
         except BaseException as e:
             await close(client)
-            if not isinstance(e, KafkaError):
-                raise
-            raise await self._why() from None
+            if isinstance(e, KafkaConnectionError):
+                raise await self._why() from None
+            if isinstance(e, KafkaError):
+                raise failure(e, what) from None
+            raise
 
     async def _why(self) -> Exception:
         """Return why no broker can be used."""
