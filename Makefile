@@ -7,7 +7,7 @@ DEMO_DIR := demo-data
 SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run test quick lint sim fuzz perf perf-memory perf-recovery docs proto screenshots clean
+.PHONY: help venv demo run test quick lint sim fuzz perf perf-memory perf-recovery docs proto screenshots kafka-up kafka-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -62,6 +62,12 @@ proto: $(STAMP) ## generate dgs/wire/samples_pb2 from schemas/proto
 
 screenshots: $(STAMP) ## take the pictures of docs/page.md anew; needs Chromium
 	$(BIN)/python -m tests.web.screenshots
+
+kafka-up: $(STAMP) ## start one Kafka broker on loopback, and say its URL; needs Java and Maven
+	@$(BIN)/python -m tests.kafka up
+
+kafka-down: $(STAMP) ## kill it
+	@$(BIN)/python -m tests.kafka down
 
 clean: ## remove caches and the demo's state; .venv stays
 	rm -rf $(DEMO_DIR) dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -60,6 +60,7 @@ class Settings:
     lag_bytes_max: int = _setting(
         64 << 20, "loaders pause while a record partition is further behind; 0 for no limit", unit="bytes", least=0, most=1 << 62
     )
+    lag_entries_max: int = _setting(10_000, "the same on Kafka, whose logs count entries", unit="entries", least=0, most=1 << 62)
     log_bytes_max: int = _setting(
         0, "records are refused while their log partition is larger; 0 for no limit", unit="bytes", least=0, most=1 << 62
     )
@@ -87,6 +88,34 @@ class Settings:
     apply_slice_ms: int = _setting(2, "how long entries are applied before requests get their turn", unit="ms", least=1, most=1000)
     seeds_max: int = _setting(1024, "seeds that one POST /samples may name", unit="seeds", least=1, most=1 << 20)
     body_bytes_max: int = _setting(1 << 20, "size of a request's body", unit="bytes", least=1024, most=1 << 30)
+    kafka_security_protocol: str = _setting(
+        "PLAINTEXT", "how Kafka's brokers are talked to", choices=("PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL")
+    )
+    kafka_sasl_mechanism: str = _setting(
+        "PLAIN", "how Kafka's brokers check the password", choices=("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
+    )
+    kafka_sasl_username: str | None = _setting(None, "user that Kafka's brokers know")
+    kafka_sasl_password: str | None = _setting(None, "that user's password; better in the environment than as a flag", secret=True)
+    kafka_ssl_cafile: Path | None = _setting(None, "certificates (PEM) that Kafka's brokers are trusted by; unset: the system's")  # noqa: RUF009  # a description, not a call
+    kafka_ssl_certfile: Path | None = _setting(None, "own certificate (PEM), where Kafka's brokers want one")  # noqa: RUF009  # as above
+    kafka_ssl_keyfile: Path | None = _setting(None, "key (PEM) of that certificate, unless it is in the same file")  # noqa: RUF009  # as above
+    kafka_compression_type: str = _setting(
+        "lz4", "how entries are compressed on Kafka", choices=("none", "gzip", "snappy", "lz4", "zstd")
+    )
+    kafka_replication_factor: int | None = _setting(
+        None, "replicas of a topic that is made on Kafka; unset: as the brokers have it", unit="replicas", least=1, most=64
+    )
+    kafka_min_insync_replicas: int | None = _setting(
+        None,
+        "replicas that have to take an entry of a topic that is made; unset: as the brokers have it",
+        unit="replicas",
+        least=1,
+        most=64,
+    )
+    kafka_max_message_bytes: int = _setting(
+        16 << 20, "largest batch that a topic takes that is made on Kafka", unit="bytes", least=1 << 20, most=1 << 30
+    )
+    kafka_group_prefix: str = _setting("dgs", "consumer groups that show the lag are called PREFIX-sampler and PREFIX-serving")
     retry_timeout_s: float = _setting(60.0, "how long a service that is away is tried for", unit="s", least=0, most=86_400)
     log_level: str = _setting("info", "least severe level that is logged", choices=("debug", "info", "warning", "error"))
     log_format: str = _setting("text", "text for people, json for machines", choices=("text", "json"))
@@ -189,6 +218,8 @@ class Found(NamedTuple):
 
 SETTINGS = _table()
 """All settings, in the order of the documentation."""
+OF_KAFKA = tuple(s.name for s in SETTINGS if s.name.startswith("kafka_"))
+"""Names of those that matter where the bus is Kafka."""
 
 
 def load(flags: Mapping[str, object], environ: Mapping[str, str]) -> Settings:

@@ -158,7 +158,7 @@ class Feed:
         self.init: LoaderInit = coordinator.init()
         self._bus = open_bus(self.init.bus)
         partitioner = Partitioner(self.init.data_partitions, self.init.router)
-        self._pressure = BackPressure(coordinator.lag, waiting=lambda _: None, tell=_fail)
+        self._pressure = BackPressure(coordinator.lag, waiting=lambda *_: None, tell=_fail)
         self.sender = Sender(self._bus, partitioner, back_pressure=self._pressure)
 
     async def send(self, batch: RecordBatch) -> None:

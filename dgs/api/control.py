@@ -147,10 +147,11 @@ class Control:
             positions=[r.reflected for r in seen.records],
             record_ends=ends if len(ends) == d.partitions else None,
             lag_bytes_max=self._parts.settings.lag_bytes_max,
+            lag_entries_max=self._parts.settings.lag_entries_max,
             freshness_s=None if fresh is None else FreshnessQuantiles(p50=fresh.p50, p99=fresh.p99, samples=fresh.samples),
             members=[_member(m) for m in self._parts.membership.members()],
-            samplers=[_sampler(r) for r in seen.records],
-            serving=[_serving(s) for s in seen.serving],
+            samplers=[_sampler(r, entries=seen.counts_entries) for r in seen.records],
+            serving=[_serving(s, entries=seen.counts_entries) for s in seen.serving],
             queries=(await self.queries()).queries,
             barriers=[BarrierSummary(name=b.name, state=self._state(b)) for b in self._coordinator.barriers()],
             dead_letters=seen.dead_letters,
@@ -160,7 +161,13 @@ class Control:
 
     async def lag(self) -> Lag:
         """Show how far the answers are behind the logs; loaders ask about once a second, so this is cheap."""
-        return Lag(lag_bytes=await self._observer.lags(), lag_bytes_max=self._parts.settings.lag_bytes_max)
+        settings, entries, lags = self._parts.settings, self._observer.counts_entries, await self._observer.lags()
+        return Lag(
+            lag_bytes=None if entries else lags,
+            lag_bytes_max=settings.lag_bytes_max,
+            lag_entries=lags if entries else None,
+            lag_entries_max=settings.lag_entries_max,
+        )
 
     async def _body(self, request: Request) -> bytes:
         return await read_body(request.scope, request.receive, self._parts.settings.body_bytes_max)
@@ -189,7 +196,7 @@ def _member(m: MemberSeen) -> Member:
     )
 
 
-def _sampler(r: RecordPartition) -> Sampler:
+def _sampler(r: RecordPartition, *, entries: bool) -> Sampler:
     figures = r.figures
     return Sampler(
         partition=r.partition,
@@ -199,7 +206,8 @@ def _sampler(r: RecordPartition) -> Sampler:
         position=None if figures is None else figures.position,
         committed=None if figures is None else figures.committed,
         end=r.end,
-        lag_bytes=r.lag_bytes,
+        lag_bytes=None if entries else r.lag,
+        lag_entries=r.lag if entries else None,
         lag_seconds=r.lag_seconds,
         records_per_second=r.records_per_second,
         records_applied=None if figures is None else figures.records_applied,
@@ -209,7 +217,7 @@ def _sampler(r: RecordPartition) -> Sampler:
     )
 
 
-def _serving(s: ServingPartitionSeen) -> Serving:
+def _serving(s: ServingPartitionSeen, *, entries: bool) -> Serving:
     figures, age_s = s.figures, s.snapshot_age_s
     snapshot = None
     if figures.snapshot_position is not None and age_s is not None:
@@ -220,7 +228,8 @@ def _serving(s: ServingPartitionSeen) -> Serving:
         caught_up=s.caught_up,
         positions=list(s.positions),
         watermark=s.watermark,
-        lag_bytes=s.lag_bytes,
+        lag_bytes=None if entries else s.lag,
+        lag_entries=s.lag if entries else None,
         rows_pending=figures.rows_pending,
         vertices=figures.vertices,
         state_bytes=figures.state_bytes,

@@ -96,8 +96,9 @@ class Member(BaseModel):
 class Sampler(BaseModel):
     """A record partition and the sampler partition that reads it; null is what is not known.
 
-    `lag_bytes` reaches from what every serving partition reflects to the end of the log; `lag_seconds` is the age of the first
-    record batch in it. What the sampler itself says is as old as its last report; it is up if that is a few seconds old at most.
+    `lag_bytes`, or on Kafka `lag_entries`, reaches from what every serving partition reflects to the end of the log;
+    `lag_seconds` is the age of the first record batch in it. What the sampler itself says is as old as its last report; it is up
+    if that is a few seconds old at most.
     """
 
     partition: int
@@ -108,6 +109,7 @@ class Sampler(BaseModel):
     committed: int | None
     end: int | None
     lag_bytes: int | None
+    lag_entries: int | None
     lag_seconds: float | None
     records_per_second: float | None
     records_applied: int | None
@@ -124,7 +126,7 @@ class Snapshot(BaseModel):
 
 
 class Serving(BaseModel):
-    """What a serving partition reflects; `lag_bytes` of `sample-batches` are unread, null when the bus does not answer.
+    """What a serving partition reflects; `lag_bytes`, or on Kafka `lag_entries`, of `sample-batches` are unread.
 
     It `answers` from its newest snapshot on; until it is `caught_up` it reads again what stood in its log when it started.
     """
@@ -135,6 +137,7 @@ class Serving(BaseModel):
     positions: list[int]
     watermark: int | None
     lag_bytes: int | None
+    lag_entries: int | None
     rows_pending: int
     vertices: int
     state_bytes: int
@@ -157,10 +160,15 @@ class BarrierSummary(BaseModel):
 
 
 class Lag(BaseModel):
-    """Per record partition, how many bytes are not reflected, null when the bus does not answer; loaders pause beyond the limit."""
+    """Per record partition, how many bytes, or on Kafka entries, are not reflected; loaders pause beyond the limit.
+
+    The other one is null; both are when the bus does not answer.
+    """
 
     lag_bytes: list[int] | None
     lag_bytes_max: int
+    lag_entries: list[int] | None
+    lag_entries_max: int
 
 
 class CheckpointInfo(BaseModel):
@@ -197,7 +205,8 @@ class Cluster(BaseModel):
     """The deployment: what is fixed, and how far it is.
 
     `positions` are, per record partition, what every serving partition reflects; `record_ends` where the logs end, null when the
-    bus does not answer. `freshness_s` is null while nothing was measured; `lag_bytes_max` is 0 where there is no limit.
+    bus does not answer. `freshness_s` is null while nothing was measured; `lag_bytes_max` and `lag_entries_max` are 0 where
+    there is no limit.
     `checkpoint` is the newest one of this deployment.
     """
 
@@ -209,6 +218,7 @@ class Cluster(BaseModel):
     positions: list[int]
     record_ends: list[int] | None
     lag_bytes_max: int
+    lag_entries_max: int
     freshness_s: FreshnessQuantiles | None
     members: list[Member]
     samplers: list[Sampler]

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dgs.api.health import state_shown
 from dgs.api.parts import Parts, SeenPartition
 from dgs.bus.base import RECORDS, SAMPLES, Bus
+from dgs.bus.open import kafka_address
 from dgs.codec.entries import appended_ms_of
 from dgs.coordinator.barriers import BarrierState
 from dgs.core.types import PartitionIndex, Position
@@ -23,19 +24,24 @@ _LOOK_BYTES = 1 << 16
 
 
 class Observer:
-    """Observes the deployment that these parts are of."""
+    """Observes the deployment that these parts are of.
+
+    Attributes:
+        counts_entries: whether lags are in entries, as on Kafka, instead of bytes.
+    """
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._telemetry = parts.telemetry
         self._deployment = parts.coordinator.deployment
+        self.counts_entries = kafka_address(parts.settings.bus or "") is not None
 
     def reflected(self) -> list[int]:
         """Return, per record partition, the position that all serving partitions reflect."""
         return [min(column) for column in zip(*(p.reflected().positions for p in self._parts.partitions), strict=True)]
 
     async def lags(self) -> list[int] | None:
-        """Return, per record partition, how many bytes of its log are not reflected; None when the bus does not answer."""
+        """Return, per record partition, how much of its log is not reflected; None when the bus does not answer."""
         ends = await self._ends(RECORDS, self._deployment.partitions)
         lags = [max(0, end - position) for end, position in zip(ends, self.reflected(), strict=True) if end is not None]
         return lags if len(lags) == len(ends) else None
@@ -55,17 +61,18 @@ class Observer:
             barriers={str(state): barriers[str(state)] for state in BarrierState},
             dead_letters=self._parts.membership.dead_letters(),
             checkpoint=self._checkpoint(),
+            counts_entries=self.counts_entries,
         )
 
     async def _record(self, partition: int, reflected: int, end: int | None) -> RecordPartition:
         copies = self._parts.membership.samplers(partition)
-        lag_bytes = None if end is None else max(0, end - reflected)
-        lag_seconds = 0.0 if lag_bytes == 0 else None
-        if lag_bytes:
+        lag = None if end is None else max(0, end - reflected)
+        lag_seconds = 0.0 if lag == 0 else None
+        if lag:
             appended_ms = await self._first_append_ms(partition, reflected)
             lag_seconds = max(0.0, self._telemetry.wall_clock() - appended_ms / 1000) if appended_ms else None
         if not copies:
-            return RecordPartition(partition, False, None, None, None, None, None, reflected, end, lag_bytes, lag_seconds)
+            return RecordPartition(partition, False, None, None, None, None, None, reflected, end, lag, lag_seconds)
         best = copies[0]
         return RecordPartition(
             partition,
@@ -77,7 +84,7 @@ class Observer:
             round(best.age_s, 3),
             reflected,
             end,
-            lag_bytes,
+            lag,
             lag_seconds,
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from dgs.bus.limits import AppendLimits
-from dgs.bus.open import local_path
+from dgs.bus.open import kafka_address, local_path
 from dgs.bus.watched import WatchedBus
 from dgs.checkpointing import open_checkpoints
 from dgs.config import Settings
@@ -58,7 +58,9 @@ class Coordinating:
         self.membership = Membership(deployment, clock=time.monotonic)
         self._truncation = Truncation(bus, deployment, self.membership)
         self.checkpoints: CheckpointCreator | None = None
-        if (log := local_path(url)) is not None:
+        log = local_path(url)
+        # On Kafka the logs go on after a restore; in memory they do not, so there are no checkpoints.
+        if log is not None or kafka_address(url) is not None:
             self.checkpoints = CheckpointCreator(
                 self.coordinator,
                 log,

@@ -11,6 +11,7 @@ import uvloop
 
 from dgs.bus import open_bus
 from dgs.bus.base import Bus
+from dgs.bus.kafka.options import KafkaOptions
 from dgs.config import Settings
 from dgs.core.errors import DgsError
 from dgs.datadir import DataDir
@@ -40,7 +41,8 @@ def bus_url(settings: Settings, directory: DataDir) -> str:
 
 async def opened_bus(url: str, settings: Settings, stack: AsyncExitStack) -> Bus:
     """Return a bus that is closed with the stack."""
-    bus = open_bus(url, fsync=cast(Literal["never", "batch"], settings.fsync))
+    fsync = cast(Literal["never", "batch"], settings.fsync)
+    bus = open_bus(url, fsync=fsync, kafka=KafkaOptions.of(settings), shows_lag=True)
     stack.push_async_callback(bus.close)
     return bus
 

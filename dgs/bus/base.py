@@ -1,6 +1,6 @@
 """The bus: partitioned, append-only logs that every other part of the system talks through.
 
-Sampler and serving workers, coordinator and loader know this interface only; `memory`, `local` and (later) `kafka` implement it.
+Sampler and serving workers, coordinator and loader know this interface only; `memory`, `local` and `kafka` implement it.
 Nothing of groups, offsets or callbacks leaks out of it.
 """
 
@@ -13,6 +13,8 @@ RECORDS = "record-batches"
 """Topic that sampler partitions read: records, control items, requests of serving partitions."""
 SAMPLES = "sample-batches"
 """Topic that serving partitions read: blocks, marks and notes of sampler partitions."""
+READERS = {RECORDS: "sampler", SAMPLES: "serving"}
+"""What reads a topic."""
 
 
 class Entry(NamedTuple):
@@ -65,10 +67,11 @@ class Bus(Protocol):
         """Return the position after the last complete entry."""
 
     async def ends(self, topics: Sequence[str]) -> dict[str, list[Position]]:
-        """Return the ends of all partitions of several topics as they are at one moment.
+        """Return the ends of all partitions of several topics; where logs are files, as they are at one moment.
 
-        So whatever was written because of an entry beyond one of them stands beyond one of them, too. No append is under way at
-        that moment: they wait for a few milliseconds.
+        Then whatever was written because of an entry beyond one of them stands beyond one of them, too. No append is under way at
+        that moment: they wait for a few milliseconds. The brokers of Kafka have no moment in common, so there nobody may rely on
+        it: a checkpoint does not need to, as the logs go on after a restore (ADR 13).
         """
 
     async def truncate(self, topic: str, partition: PartitionIndex, position: Position) -> None:

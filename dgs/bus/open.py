@@ -5,12 +5,14 @@ from typing import get_args
 from urllib.parse import unquote, urlsplit
 
 from dgs.bus.base import Bus
+from dgs.bus.kafka.address import FORM, KafkaAddress
+from dgs.bus.kafka.options import KafkaOptions
 from dgs.bus.limits import NO_LIMITS, AppendLimits
 from dgs.bus.local import Fsync, LocalBus
 from dgs.bus.memory import MemoryBus
 from dgs.core.errors import InputError, StateError
 
-_FORMS = "local:///absolute/path (files that the processes of this host share) or memory:// (one process, for tests)"
+_FORMS = f"local:///absolute/path (files that the processes of this host share), {FORM}, or memory:// (one process, for tests)"
 
 
 def local_path(url: str) -> Path | None:
@@ -19,14 +21,39 @@ def local_path(url: str) -> Path | None:
     return Path(unquote(parts.path)) if parts.scheme == "local" else None
 
 
-def open_bus(url: str, *, fsync: Fsync = "never", limits: AppendLimits = NO_LIMITS) -> Bus:
-    """Return the bus that a URL names; `fsync` and `limits` matter to files only. Every `memory://` is a bus of its own.
+def kafka_address(url: str) -> KafkaAddress | None:
+    """Return where a bus on Kafka is, None for any other.
 
     Raises:
-        InputError: the URL is none that this version knows, or `fsync` has no such value.
+        InputError: it is on Kafka, but its URL is not understood.
+    """
+    return KafkaAddress.parse(url) if urlsplit(url).scheme == "kafka" else None
+
+
+def open_bus(
+    url: str,
+    *,
+    fsync: Fsync = "never",
+    limits: AppendLimits = NO_LIMITS,
+    kafka: KafkaOptions | None = None,
+    shows_lag: bool = False,
+) -> Bus:
+    """Return the bus that a URL names. Every `memory://` is a bus of its own.
+
+    Args:
+        url: of the bus.
+        fsync: what an acknowledged append survives, where logs are files.
+        limits: beyond which appends are refused, where logs are files.
+        kafka: how to talk to Kafka; None for the defaults.
+        shows_lag: let Kafka's own tools see the positions that are read through this object.
+
+    Raises:
+        InputError: the URL is none that this version knows, `fsync` has no such value, or what Kafka needs is not installed.
     """
     if fsync not in get_args(Fsync):
         raise InputError(f"fsync is {' or '.join(get_args(Fsync))}, not {fsync!r}")
+    if (address := kafka_address(url)) is not None:
+        return _kafka_bus(address, kafka or KafkaOptions(), shows_lag=shows_lag)
     parts = urlsplit(url)
     if parts.query or parts.fragment or parts.netloc:
         raise InputError(f"bus URL {url!r} is not understood; it is {_FORMS}")
@@ -35,6 +62,14 @@ def open_bus(url: str, *, fsync: Fsync = "never", limits: AppendLimits = NO_LIMI
     if parts.scheme == "local" and parts.path.startswith("/"):
         return LocalBus(Path(unquote(parts.path)), fsync=fsync, limits=limits)
     raise InputError(f"bus URL {url!r} is not understood; it is {_FORMS}")
+
+
+def _kafka_bus(address: KafkaAddress, options: KafkaOptions, *, shows_lag: bool) -> Bus:
+    try:
+        from dgs.bus.kafka.bus import KafkaBus
+    except ImportError as e:
+        raise InputError(f"a bus on Kafka needs more than is installed ({e}): pip install 'dgs[kafka]'") from None
+    return KafkaBus(address, options, shows_lag=shows_lag)
 
 
 def log_directory(bus: str, own: Path) -> Path:

@@ -11,11 +11,11 @@ from bisect import bisect_right
 from collections import OrderedDict
 from pathlib import Path
 
-from dgs.bus.base import RECORDS, SAMPLES, Entry
+from dgs.bus.base import READERS, Entry
 from dgs.bus.frames import diagnose, read_frames
 from dgs.bus.tail import Tail, TailFile
 from dgs.core.errors import CodecError, PositionError, StateError
-from dgs.core.repair import ANEW, partition_anew
+from dgs.core.repair import ANEW, state_anew
 from dgs.core.types import Position
 from dgs.telemetry import logs
 
@@ -27,8 +27,6 @@ _IOV_MAX = 1024
 """As many pieces as one `pwritev` takes on Linux."""
 
 _log = logs.get(__name__)
-
-_READERS = {RECORDS: "sampler", SAMPLES: "serving"}
 
 
 class PartitionLog:
@@ -311,8 +309,7 @@ class PartitionLog:
             )
 
     def _state_anew(self) -> str:
-        reader = _READERS.get(self.directory.parent.name)
-        return ANEW if reader is None else partition_anew(reader, self.directory.name)
+        return state_anew(READERS.get(self.directory.parent.name), self.directory.name)
 
     def _damage(self, base: Position, position: Position, reason: str) -> CodecError:
         return CodecError(

@@ -10,6 +10,7 @@ from typing import IO, Any
 
 import click
 
+from dgs.config import load
 from dgs.core.errors import InputError, PlanError
 from dgs.core.schema import Schema
 from dgs.supervisor import die_with_parent
@@ -60,11 +61,12 @@ def read_queries(descriptor: int) -> tuple[Schema, list[QueryFile]]:
 
 
 def bus_problems(url: str) -> list[str]:
-    """Return what is wrong with the URL of a bus."""
+    """Return what is wrong with the URL of a bus, or with the settings of the environment that it needs."""
     from dgs.bus import open_bus
+    from dgs.bus.kafka.options import KafkaOptions
 
     try:
-        open_bus(url)
+        open_bus(url, kafka=KafkaOptions.of(load({}, os.environ)))
     except InputError as e:
         return e.problems
     return []

@@ -107,23 +107,26 @@ def restore(name: str, url: str | None, data_dir: Path | None, partition: str | 
     """Make a new data directory of a checkpoint, on any path; `dgs up --data-dir DIR` goes on from there.
 
     With --partition, put one partition's state back into the data directory that the checkpoint is of, while nothing runs there.
+    Logs on Kafka go on where they are, so what is restored from there takes the place of the old deployment, which must not run.
 
     \b
     Example: dgs checkpoint restore latest --from s3://backups/shop --data-dir ./state
     """
+    from dgs.bus.kafka.options import KafkaOptions
     from dgs.datadir import DataDir
     from dgs.recovery.partition import partition_named, restore_partition
     from dgs.recovery.restore import restore_deployment
 
-    root = data_dir or load({}, os.environ).data_dir
+    settings = load({}, os.environ)
+    root, kafka = data_dir or settings.data_dir, KafkaOptions.of(settings)
     if root is None:
         raise InputError("--data-dir is missing (or DGS_DATA_DIR): the new folder")
     if partition is not None:
         kind, number = partition_named(partition)
-        restore_partition(_opened(url, root), name, DataDir(root), kind, number, _say)
+        restore_partition(_opened(url, root), name, DataDir(root), kind, number, _say, kafka)
         return
     checkpoints = _opened(url, None)
-    deployment = restore_deployment(checkpoints.destination, checkpoints.manifest(name), root, _say)
+    deployment = restore_deployment(checkpoints.destination, checkpoints.manifest(name), root, _say, kafka)
     click.echo(f"dgs: restored as {deployment.log_id}; start it with: dgs up --data-dir {root}", err=True)
 
 

@@ -12,7 +12,7 @@ from dgs.cli.check import read_queries
 from dgs.cli.founding import founding, graph_options
 from dgs.cli.options import read_settings, settings_options
 from dgs.cli.processes import child, joined, listen_option, parent_option, ready_option, tell
-from dgs.config import load
+from dgs.config import OF_KAFKA, load
 from dgs.http.listener import listen, url_of
 
 SHOWN = [
@@ -22,8 +22,10 @@ SHOWN = [
     "partitions",
     "serving_partitions",
     "bus",
+    *OF_KAFKA,
     "fsync",
     "lag_bytes_max",
+    "lag_entries_max",
     "log_bytes_max",
     "disk_free_min_bytes",
     "idle_items",

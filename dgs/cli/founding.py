@@ -18,7 +18,7 @@ import click
 
 from dgs.cli.check import QueryFile, write_queries
 from dgs.cli.files import read_bytes, read_json
-from dgs.cli.options import given
+from dgs.cli.options import as_environment, given
 from dgs.config import Settings
 from dgs.core.deployment import Deployment
 from dgs.core.errors import DgsError, InputError
@@ -153,7 +153,7 @@ def _check(
         if queries:
             arguments += ["--queries-fd", str(handed.fileno())]
     if arguments:
-        problems += _problems_found(arguments, handed.fileno())
+        problems += _problems_found(arguments, handed.fileno(), settings)
     if problems:
         raise InputError(problems)
     return schema
@@ -167,10 +167,13 @@ def _read_schema(path: Path) -> Schema:
         raise InputError(named) from None
 
 
-def _problems_found(arguments: list[str], handed: int) -> list[str]:
+def _problems_found(arguments: list[str], handed: int, settings: Settings) -> list[str]:
     """Return what the command `check` finds."""
     command = [*PROGRAM, "check", "--parent", str(os.getpid()), *arguments]
-    ended = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[handed], check=False)
+    environment = os.environ | as_environment(settings)
+    ended = subprocess.run(
+        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[handed], check=False
+    )
     if ended.returncode != 0:
         raise DgsError(f"the check of queries and bus ended with status {ended.returncode}")
     problems: list[str] = json.loads(ended.stdout)

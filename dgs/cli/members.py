@@ -9,6 +9,7 @@ import click
 
 from dgs.cli.options import settings_options
 from dgs.cli.processes import child, joined, listen_option, own_settings, parent_option, ready_option, tell
+from dgs.config import OF_KAFKA
 from dgs.core.errors import InputError
 from dgs.http.listener import listen
 from dgs.membership.assignment import named, ordinal_of, share
@@ -18,6 +19,7 @@ SAMPLER = [
     "coordinator",
     "data_dir",
     "bus",
+    *OF_KAFKA,
     "fsync",
     "commit_interval_ms",
     "checkpoint_url",
@@ -35,6 +37,7 @@ SERVE = [
     "advertise",
     "data_dir",
     "bus",
+    *OF_KAFKA,
     "fsync",
     "snapshot_interval_s",
     "apply_slice_ms",

@@ -89,11 +89,11 @@ def problems(cluster: dict[str, Any]) -> list[str]:
             age = s["reported_s_ago"]
             why = "it has never reported" if age is None else f"its last report is {seconds(age)} old"
             found.append(f"the sampler of record partition {s['partition']} is down: {why}")
-    limit = cluster["lag_bytes_max"]
     for s in cluster["samplers"]:
-        if limit and s["lag_bytes"] is not None and s["lag_bytes"] > limit:
-            lag = f"{size(s['lag_bytes'])} behind, the limit is {size(limit)}"
-            found.append(f"loaders pause: record partition {s['partition']} is {lag}")
+        for unit, show in ("bytes", size), ("entries", _entries):
+            lag, limit = s.get(f"lag_{unit}"), cluster.get(f"lag_{unit}_max")
+            if limit and lag is not None and lag > limit:
+                found.append(f"loaders pause: record partition {s['partition']} is {show(lag)} behind, the limit is {show(limit)}")
     for s in cluster["serving"]:
         if not s["answers"]:
             found.append(f"serving partition {s['partition']} does not answer yet: it reads what was there before its start")
@@ -124,6 +124,14 @@ def _facts(cluster: dict[str, Any]) -> list[str]:
     ]
 
 
+def _entries(number: int | None) -> str:
+    return UNKNOWN if number is None else f"{number:,} entries"
+
+
+def _lag(s: dict[str, Any]) -> str:
+    return size(s["lag_bytes"]) if s.get("lag_entries") is None else _entries(s["lag_entries"])
+
+
 _RECORD_COLUMNS = (
     "partition",
     "sampler",
@@ -146,7 +154,7 @@ def _record(s: dict[str, Any]) -> Sequence[str]:
         _number(s["position"]),
         _number(s["committed"]),
         _number(s["end"]),
-        size(s["lag_bytes"]),
+        _lag(s),
         seconds(s["lag_seconds"]),
         _number(s["records_per_second"] if s["up"] else None),
         _number(s["records_applied"]),
@@ -163,7 +171,7 @@ def _serving(s: dict[str, Any]) -> Sequence[str]:
     return (
         str(s["partition"]),
         "ready" if s["caught_up"] else "reading",
-        size(s["lag_bytes"]),
+        _lag(s),
         _number(s["rows_pending"]),
         _number(s["vertices"]),
         size(s["state_bytes"]),

@@ -1,7 +1,7 @@
 """Checkpoints of the deployment: when one is created, and in which order, so that a restore finds states and logs that go together.
 
-Steps: 1 every partition sends a state that is durable (`dgs.store.participation`); 2 with orders held,
-the coordinator's state and then the ends of all logs, at one moment, are taken; 3 the logs from the states to those ends are sent;
+Steps: 1 every partition sends a state that is durable (`dgs.store.participation`); 2 with orders held, the coordinator's state and
+then the ends of all logs, at one moment, are taken; 3 the logs from the states to those ends are sent, unless the bus keeps them;
 4 the manifest is written; 5 what is not needed any more goes, at the destination and in the logs. What is read and sent waits in
 one thread; nobody who reads or writes the graph waits for it. Why the order is right is told in ADR 13.
 """
@@ -68,7 +68,7 @@ class CheckpointCreator:
 
     Args:
         coordinator: whose state belongs to them.
-        log: directory of the bus.
+        log: directory of the bus; None where that is not in files, and keeps what kept checkpoints need.
         opened: opens the destination; in a thread.
         truncation: told what is kept.
         interval_s: create one so long after the last; 0 for none.
@@ -84,7 +84,7 @@ class CheckpointCreator:
     def __init__(
         self,
         coordinator: Coordinator,
-        log: Path,
+        log: Path | None,
         opened: Callable[[], Checkpoints],
         truncation: Truncation,
         *,
@@ -217,6 +217,7 @@ class CheckpointCreator:
                 state,
                 parts,
                 ranges,
+                bus=self._deployment.bus if self._logs is None else "",
             )
             await self._in_thread(store.put, manifest)  # 4
         return manifest
@@ -256,6 +257,8 @@ class CheckpointCreator:
         """Send the log that a part's state reads on from."""
         topic = RECORDS if part.kind == SAMPLER else SAMPLES
         end = ends[topic][part.partition]
+        if self._logs is None:
+            return LogRange(topic, part.partition, part.position, end, [])
         directory = partition_directory(self._logs, topic, PartitionIndex(part.partition))
         found = segments(directory, Position(part.position), end)
         return LogRange(topic, part.partition, part.position, end, [objects.put(s.path, s.path.name, s.nbytes) for s in found])

@@ -12,3 +12,8 @@ def partition_anew(kind: str, partition: object) -> str:
         f"stop the service, and `dgs checkpoint restore --partition {kind}/{partition} --data-dir DIR` puts its state of the newest"
         " checkpoint there, the log has the rest; where the log still has its start, removing the folder is enough"
     )
+
+
+def state_anew(kind: str | None, partition: object) -> str:
+    """Return what helps where the reader of a log has lost its place in it; its kind is None for a log that is no machine's."""
+    return ANEW if kind is None else partition_anew(kind, partition)

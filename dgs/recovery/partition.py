@@ -4,25 +4,34 @@ Called by `dgs checkpoint restore --partition` while nothing works on the partit
 again is dropped as duplicates, and what was sent to it since stands in its log.
 """
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
 from dgs.bus.archive import first_kept, partition_directory
 from dgs.bus.base import RECORDS, SAMPLES
-from dgs.bus.open import log_directory
+from dgs.bus.kafka.options import KafkaOptions
+from dgs.bus.open import kafka_address, log_directory
 from dgs.bus.tail import TailFile
 from dgs.core.deployment import Deployment
 from dgs.core.errors import InputError, NotFoundError, StateError
 from dgs.core.repair import ANEW
 from dgs.core.types import PartitionIndex
 from dgs.datadir import DataDir
+from dgs.recovery.kept_logs import check_logs
 from dgs.recovery.restore import restore_part
 from dgs.store.checkpoints import LATEST, Checkpoints
 from dgs.store.manifest import SAMPLER, SERVING, Manifest, Part
 
 
 def restore_partition(
-    checkpoints: Checkpoints, checkpoint: str, directory: DataDir, kind: str, partition: int, say: Callable[[str], None]
+    checkpoints: Checkpoints,
+    checkpoint: str,
+    directory: DataDir,
+    kind: str,
+    partition: int,
+    say: Callable[[str], None],
+    kafka: KafkaOptions | None = None,
 ) -> Part:
     """Put a partition's state back; what stands in its place is renamed. Return what was put there.
 
@@ -30,6 +39,7 @@ def restore_partition(
         checkpoint: its id, or LATEST for the newest of the deployment.
         kind: SAMPLER or SERVING.
         say: told what is done, for people.
+        kafka: how to talk to Kafka, where the log is there.
 
     Raises:
         InputError: there is no such partition.
@@ -49,7 +59,10 @@ def restore_partition(
         manifest = checkpoints.manifest(checkpoint, deployment.log_id if checkpoint == LATEST else None)
         part = manifest.part(kind, partition)
         _check_deployment(manifest, deployment)
-        _check_log(part, directory, deployment)
+        if kafka_address(deployment.bus) is not None:
+            asyncio.run(check_logs(deployment, kafka, [part]))
+        else:
+            _check_log(part, directory, deployment)
         folder = directory.sampler(partition) if kind == SAMPLER else directory.serving(partition)
         aside = _set_aside(folder)
         if aside is not None:

@@ -1,7 +1,8 @@
 """A new data directory out of a checkpoint: another deployment with the same content at the same positions, under a new log id.
 
 Called by `dgs checkpoint restore`. The old deployment may still be there, so nothing of the two must be mixed up: whatever is kept
-by log id is written anew with the new one. What fails leaves nothing behind.
+by log id is written anew with the new one. Where the logs are on Kafka it is the same deployment, which goes on with them, so the
+old one must not run any more. What fails leaves nothing behind.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from dgs.bus.archive import partition_directory, write_end
+from dgs.bus.kafka.options import KafkaOptions
 from dgs.bus.local import LocalBus
 from dgs.bus.topics import ensure_topics
 from dgs.coordinator.state import read_state
@@ -21,6 +23,7 @@ from dgs.core.schema import Schema
 from dgs.core.types import PartitionIndex, Position
 from dgs.datadir import DataDir
 from dgs.recovery.fresh import fresh_directory
+from dgs.recovery.kept_logs import check_logs, state_since
 from dgs.store.base import Batch
 from dgs.store.destination import Destination
 from dgs.store.manifest import SAMPLER, Manifest, Part
@@ -31,34 +34,45 @@ from dgs.store.snapshots import SnapshotDraft, SnapshotReader
 Say = Callable[[str], None]
 
 
-def restore_deployment(destination: Destination, manifest: Manifest, root: Path, say: Say) -> Deployment:
+def restore_deployment(
+    destination: Destination, manifest: Manifest, root: Path, say: Say, kafka: KafkaOptions | None = None
+) -> Deployment:
     """Make a data directory of a checkpoint; return its deployment.
 
     Args:
         root: a folder that is empty or not there yet; its parent is.
         say: told what is done, for people.
+        kafka: how to talk to Kafka, where the logs are there.
 
     Raises:
         InputError: the folder is not empty.
-        StateError: the folder cannot be made, or this program cannot go on with the checkpoint.
+        StateError: the folder cannot be made, this program cannot go on with the checkpoint, or the logs on Kafka cannot.
+        UnreachableError: Kafka is away.
         CodecError: the checkpoint is damaged.
         OSError: the disk or the destination refuses.
     """
-    deployment = deployment_of(manifest, secrets.token_hex(8))
+    deployment = deployment_of(manifest, None if manifest.bus else secrets.token_hex(8))
+    state = read_state(manifest.coordinator)
+    if manifest.bus:
+        asyncio.run(check_logs(deployment, kafka, manifest.parts))
     with fresh_directory(root, "a checkpoint is restored into a new folder") as directory:
         say(f"restoring {manifest.id} ({manifest.nbytes} bytes) into {root}")
-        _restore_logs(destination, manifest, directory, deployment)
+        if not manifest.bus:
+            _restore_logs(destination, manifest, directory, deployment)
         for part in manifest.parts:
             say(f"restoring {part.name}")
             restore_part(destination, part, directory)
-            _rename(part, directory, deployment.log_id)
-        StateFile(directory.coordinator_state, deployment).save(read_state(manifest.coordinator))
+            if not manifest.bus:
+                _rename(part, directory, deployment.log_id)
+        if manifest.bus:
+            state = asyncio.run(state_since(deployment, kafka, manifest, state))
+        StateFile(directory.coordinator_state, deployment).save(state)
         directory.write(deployment)
     return deployment
 
 
 def deployment_of(manifest: Manifest, log_id: str | None = None) -> Deployment:
-    """Return the deployment that a checkpoint is of, or the same with another log id, on the bus of its data directory.
+    """Return the deployment that a checkpoint is of, or the same with another log id; on the bus that keeps its logs, else its own.
 
     Raises:
         StateError: this program emits in another version.
@@ -74,6 +88,7 @@ def deployment_of(manifest: Manifest, log_id: str | None = None) -> Deployment:
             schema=Schema.parse(manifest.schema),
             idle_items=int(identity["idle_items"]),
             emission_version=int(identity["emission_version"]),
+            bus=manifest.bus,
         )
     except (KeyError, ValueError) as e:
         raise CodecError(f"the manifest of {manifest.id} is damaged: {e!r}; use another checkpoint") from None

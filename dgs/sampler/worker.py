@@ -74,6 +74,7 @@ class SamplerWorker:
         self._packs: list[list[Emission]] = [[] for _ in range(deployment.serving_partitions)]
         self._pack_bytes = 0
         self._committed = self.machine.state.position
+        self._applied_bytes = self._committed_bytes = 0
         self._noted = [Position(-1)] * deployment.serving_partitions
         self._oldest: list[tuple[int, int] | None] = [None] * deployment.serving_partitions
         self._records_applied = 0
@@ -146,6 +147,7 @@ class SamplerWorker:
         return max(due, 0.001)
 
     def _apply(self, entry: Entry) -> None:
+        self._applied_bytes += len(entry.data)
         reason, lost = UNREADABLE, 1
         try:
             decoded = decode_entry(entry.data)
@@ -208,11 +210,11 @@ class SamplerWorker:
     async def _commit(self) -> None:
         """Commit until nothing is left, as the loop may be asleep by the time that a slow disk has taken a cut."""
         while True:
-            batch, numbers = self.machine.cut(), list(self.machine.state.sent)  # 1
+            batch, numbers, applied_bytes = self.machine.cut(), list(self.machine.state.sent), self._applied_bytes  # 1
             await self._outbox.settled(numbers)  # 2
             await self._write(batch)  # 3
             self.machine.committed()  # 4
-            self._committed = batch.position
+            self._committed, self._committed_bytes = batch.position, applied_bytes
             self._commits.ring()
             if self.machine.state.position == self._committed:
                 break
@@ -237,6 +239,6 @@ class SamplerWorker:
 
     async def _bounded(self) -> None:
         """Wait while commits are so far behind, as the disk takes none, that memory would fill with what they have to write."""
-        while self._committing and self.machine.state.position - self._committed > UNCOMMITTED_BYTES_MOST:
+        while self._committing and self._applied_bytes - self._committed_bytes > UNCOMMITTED_BYTES_MOST:
             ring = self._commits.next_ring()
             await asyncio.shield(ring)

@@ -68,7 +68,7 @@ class Snapshots:
         self._clock = clock
         self._troubles = troubles or Troubles()
         self._begun_at = clock()
-        self._cut_at = Position(0)
+        self._moved_bytes = self._moved_at_cut = 0
         self._applied = -1
         self._taking = self._asked = False
         self._what = f"the snapshot of serving partition {partition}"
@@ -90,7 +90,7 @@ class Snapshots:
                 name = await in_thread(self.folder.set_aside, file)
                 _log.error("snapshot is damaged; it is set aside, and an older state is taken", file=file.path, now=name, cause=e)
                 continue
-            self.newest, self._cut_at, self._applied = file, position, state.applied
+            self.newest, self._applied = file, state.applied
             self._note_kept(await in_thread(self.folder.files))
             _log.info("snapshot restored", partition=self._partition, position=position, file=file.path)
             return state, position
@@ -120,8 +120,12 @@ class Snapshots:
             await asyncio.sleep(ASK_POLL_S)
         self._asked = False
 
-    def due_in_s(self, position: Position, applied: int) -> float | None:
-        """Return in how many seconds to ask again, 0 if a cut at this position is due; None until more has been applied."""
+    def moved(self, nbytes: int) -> None:
+        """Take note of how much more of the log was read."""
+        self._moved_bytes += nbytes
+
+    def due_in_s(self, applied: int) -> float | None:
+        """Return in how many seconds to ask again, 0 if a cut is due here; None until more has been applied."""
         if self._taking:
             return self._interval_s or None
         if self._asked and applied != self._applied:
@@ -129,7 +133,7 @@ class Snapshots:
         if self._interval_s <= 0 or applied == self._applied:
             return None
         size = self.newest.nbytes if self.newest is not None else 0
-        if position - self._cut_at < max(MOVED_BYTES_LEAST, size * MOVED_SHARE_LEAST):
+        if self._moved_bytes < max(MOVED_BYTES_LEAST, size * MOVED_SHARE_LEAST):
             return None
         return max(0.0, self._begun_at + self._interval_s - self._clock())
 
@@ -146,7 +150,7 @@ class Snapshots:
         except OSError as e:
             self._troubles.begin(self._what, e)
             return None
-        self._taking = True
+        self._taking, self._moved_at_cut = True, self._moved_bytes
         return image
 
     async def write(self, image: StateImage, settled: Callable[[], Awaitable[None]]) -> None:
@@ -182,7 +186,8 @@ class Snapshots:
             await in_thread(draft.finish)
         finally:
             await in_thread(draft.discard)
-        self.newest, self._cut_at, self._applied = (await in_thread(self.folder.files))[0], image.position, image.applied
+        self.newest, self._applied = (await in_thread(self.folder.files))[0], image.applied
+        self._moved_bytes -= self._moved_at_cut
         _log.info("snapshot written", partition=self._partition, position=image.position, bytes=self.newest.nbytes)
         return True
 

@@ -210,7 +210,7 @@ class ServingWorker:
         # An empty state would give answers that are nearly empty; one of a snapshot gives those of some time ago.
         self.answers = self._position > 0
         behind = end - self._position
-        _log.info("serving partition starts", partition=self._partition, position=self._position, behind_bytes=behind)
+        _log.info("serving partition starts", partition=self._partition, position=self._position, behind=behind)
         self._slice_end = self._clock() + self._slice_s
         while True:
             self.caught_up = self.caught_up or self._position >= end
@@ -219,11 +219,14 @@ class ServingWorker:
             wait_s = self._begin_snapshot(group)
             entries = await self._bus.read(SAMPLES, self._partition, self._position, max_bytes=READ_BYTES, wait_s=wait_s)
             read_at = self._clock()
+            nbytes = sum(len(entry.data) for entry in entries)
+            if self._snapshots is not None:
+                self._snapshots.moved(nbytes)
             for some in self._pace.groups(entries):
                 await self._apply(some)
                 self._position = some[-1].next
             await self._outbox.room(UNSENT_BYTES_MOST)
-            if self.caught_up and sum(len(entry.data) for entry in entries) < self._pace.piece_bytes:
+            if self.caught_up and nbytes < self._pace.piece_bytes:
                 await asyncio.sleep(max(0.0, read_at + GATHER_S - self._clock()))
 
     async def _take_turns(self, next_s: float) -> None:
@@ -276,7 +279,7 @@ class ServingWorker:
         state, snapshots = self.machine.state, self._snapshots
         if snapshots is None or not self.caught_up:
             return IDLE_WAIT_S
-        due_s = snapshots.due_in_s(self._position, state.applied)
+        due_s = snapshots.due_in_s(state.applied)
         if due_s == 0:
             numbers = list(self._put)
             if (image := snapshots.cut(state, self._position)) is not None:

@@ -82,7 +82,8 @@ class LogRange:
         topic, partition: of which log.
         begin: from where on it is needed: the position of the part that reads it.
         end: of the log.
-        files: its segments, the first of which may begin before that, and the last of which ends there.
+        files: its segments, the first of which may begin before that, and the last of which ends there; none where the bus keeps
+            it.
     """
 
     topic: str
@@ -118,6 +119,7 @@ class Manifest:
         coordinator: the coordinator's state: queries, dimensions, barriers, with the numbers of their orders.
         parts: one of each partition.
         logs: one of each partition.
+        bus: URL of the bus that keeps the logs; empty where they are files of the checkpoint.
     """
 
     id: str
@@ -129,6 +131,7 @@ class Manifest:
     coordinator: Mapping[str, Any]
     parts: Sequence[Part]
     logs: Sequence[LogRange]
+    bus: str = ""
 
     @property
     def log_id(self) -> str:
@@ -172,6 +175,7 @@ class Manifest:
             "coordinator": dict(self.coordinator),
             "parts": [p.to_json() for p in self.parts],
             "logs": [r.to_json() for r in self.logs],
+            "bus": self.bus,
         }
         document = {"format": FORMAT, "sha256": _checksum(content), "manifest": content}
         return json.dumps(document, ensure_ascii=False).encode() + b"\n"
@@ -204,6 +208,7 @@ class Manifest:
                 dict(content["coordinator"]),
                 [Part.from_json(p) for p in content["parts"]],
                 [LogRange.from_json(r) for r in content["logs"]],
+                str(content.get("bus", "")),
             )
             _check_whole(manifest)
         except (AttributeError, KeyError, TypeError, ValueError) as e:

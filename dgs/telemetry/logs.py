@@ -16,8 +16,8 @@ from dgs.core.errors import InputError
 
 LEVELS = ("debug", "info", "warning", "error")
 _FIELDS = "dgs_fields"
-_NOISY = ("uvicorn.access",)
-"""Loggers that would write a line per request."""
+_NOISY = {"uvicorn.access": logging.WARNING, "aiokafka": logging.CRITICAL}
+"""Loggers that would write a line per request, or per attempt of what is tried again, and from which level on they are heard."""
 
 
 class EventLogger:
@@ -126,8 +126,8 @@ def set_up(level: str, process: str, form: str = "text", stream: TextIO | None =
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for name in _NOISY:
-        logging.getLogger(name).setLevel(logging.WARNING)
+    for name, least in _NOISY.items():
+        logging.getLogger(name).setLevel(least)
 
 
 FORMS: dict[str, Callable[[str], logging.Formatter]] = {"text": LineFormatter, "json": JsonFormatter}

@@ -59,11 +59,20 @@ SAMPLER_UP = Metric(
 LAG_BYTES = Metric(
     "dgs_lag_bytes", Kind.GAUGE, _P, "Bytes of record-batches behind the position that all serving partitions reflect."
 )
+LAG_ENTRIES = Metric(
+    "dgs_lag_entries",
+    Kind.GAUGE,
+    _P,
+    "On Kafka: entries of record-batches behind the position that all serving partitions reflect.",
+)
 LAG_SECONDS = Metric(
     "dgs_lag_seconds", Kind.GAUGE, _P, "Seconds since the first record batch of the lag was appended; 0 where nothing lags."
 )
 SAMPLES_LAG_BYTES = Metric(
     "dgs_samples_lag_bytes", Kind.GAUGE, _P, "Bytes of sample-batches that a serving partition has not read."
+)
+SAMPLES_LAG_ENTRIES = Metric(
+    "dgs_samples_lag_entries", Kind.GAUGE, _P, "On Kafka: entries of sample-batches that a serving partition has not read."
 )
 FRESHNESS = Metric(
     "dgs_freshness_seconds",
@@ -218,9 +227,13 @@ def _families(seen: Observation) -> Iterator[Family]:
     yield _family(RECORDS_APPLIED, (((p,), figures.records_applied) for p, figures in samplers))
     yield _family(RECORDS_REJECTED, (((p, why), n) for p, figures in samplers for why, n in figures.rejected.items()))
     yield _family(SAMPLER_UP, (((r.partition,), int(r.up)) for r in seen.records))
-    yield _family(LAG_BYTES, (((r.partition,), r.lag_bytes) for r in seen.records))
+    lags = [((r.partition,), r.lag) for r in seen.records]
+    yield _family(LAG_BYTES, [] if seen.counts_entries else lags)
+    yield _family(LAG_ENTRIES, lags if seen.counts_entries else [])
     yield _family(LAG_SECONDS, (((r.partition,), r.lag_seconds) for r in seen.records))
-    yield _family(SAMPLES_LAG_BYTES, (((s.partition,), s.lag_bytes) for s in seen.serving))
+    lags = [((s.partition,), s.lag) for s in seen.serving]
+    yield _family(SAMPLES_LAG_BYTES, [] if seen.counts_entries else lags)
+    yield _family(SAMPLES_LAG_ENTRIES, lags if seen.counts_entries else [])
     yield _family(REQUEST_SEEDS, (((s.partition,), s.figures.seeds) for s in seen.serving))
     yield _family(ROWS_PENDING, (((s.partition,), s.figures.rows_pending) for s in seen.serving))
     machines = [("sampler", p, figures) for p, figures in samplers] + [("serving", s.partition, s.figures) for s in seen.serving]

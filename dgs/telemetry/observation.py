@@ -22,7 +22,7 @@ class RecordPartition:
         reported_s_ago: how long ago the last one came.
         reflected: position that all serving partitions reflect.
         end: of the log; None when the bus does not tell.
-        lag_bytes: from `reflected` to `end`.
+        lag: from `reflected` to `end`.
         lag_seconds: how long ago the first record batch of the lag was appended; 0 where nothing lags, None where nothing tells.
     """
 
@@ -35,7 +35,7 @@ class RecordPartition:
     reported_s_ago: float | None
     reflected: int
     end: int | None
-    lag_bytes: int | None
+    lag: int | None
     lag_seconds: float | None
 
 
@@ -51,7 +51,7 @@ class ServingPartitionSeen:
         watermark: see `dgs.core.egograph.Reflected`.
         figures: what it tells about itself.
         end: of the log; None when the bus does not tell.
-        lag_bytes: from its position to `end`.
+        lag: from its position to `end`.
         snapshot_age_s: of its newest snapshot; None if there is none.
     """
 
@@ -62,7 +62,7 @@ class ServingPartitionSeen:
     watermark: int | None
     figures: ServingFigures
     end: int | None
-    lag_bytes: int | None
+    lag: int | None
     snapshot_age_s: float | None
 
 
@@ -94,6 +94,7 @@ class Observation:
         barriers: how many there are by state, a state of none included.
         dead_letters: log entries that workers passed over, since the deployment's beginning; None where that cannot be told.
         checkpoint: the newest one; None if none is known.
+        counts_entries: whether positions, and so lags, count entries, as on Kafka, instead of bytes.
     """
 
     records: Sequence[RecordPartition]
@@ -102,3 +103,4 @@ class Observation:
     barriers: Mapping[str, int]
     dead_letters: int | None
     checkpoint: CheckpointSeen | None = None
+    counts_entries: bool = False

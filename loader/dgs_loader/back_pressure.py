@@ -22,7 +22,7 @@ class BackPressure:
 
     Args:
         ask: asks the service; called in a thread, one call at a time.
-        waiting: told again and again during a pause, with how many bytes the service is behind.
+        waiting: told again and again during a pause, with how much the service is behind, and in which unit.
         tell: told once if the service cannot be asked.
         interval_s: between questions, at least.
         clock: seconds that only grow.
@@ -35,7 +35,7 @@ class BackPressure:
         self,
         ask: Callable[[], Lag],
         *,
-        waiting: Callable[[int], None],
+        waiting: Callable[[int, str], None],
         tell: Callable[[str], None],
         interval_s: float = ASK_INTERVAL_S,
         clock: Callable[[], float] = time.monotonic,
@@ -65,7 +65,7 @@ class BackPressure:
                 await self._asking  # nothing is known yet
         while behind := self._too_far(partitions):
             began = self._clock()
-            self._waiting(behind)
+            self._waiting(behind, self._lag.unit if self._lag is not None else "bytes")
             await asyncio.sleep(self._interval_s)
             if self._asking.done():
                 self._asking = asyncio.create_task(self._refresh())
@@ -80,13 +80,13 @@ class BackPressure:
             await asyncio.wait([self._asking])
 
     def _too_far(self, partitions: Collection[int]) -> int:
-        """Return how many bytes the service is behind in one of the partitions, if that is more than it may be, else 0."""
+        """Return how much the service is behind in one of the partitions, if that is more than it may be, else 0."""
         lag = self._lag
-        if lag is None or not lag.bytes_max:
+        if lag is None or not lag.most:
             self._paused = False
             return 0
-        behind = max((lag.bytes[p] for p in partitions if p < len(lag.bytes)), default=0)
-        self._paused = behind > lag.bytes_max * (RESUME_AT if self._paused else 1)
+        behind = max((lag.behind[p] for p in partitions if p < len(lag.behind)), default=0)
+        self._paused = behind > lag.most * (RESUME_AT if self._paused else 1)
         return behind if self._paused else 0
 
     async def _refresh(self) -> None:

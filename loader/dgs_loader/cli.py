@@ -16,7 +16,9 @@ from dgs_client.connection import DEFAULT_PORT, DEFAULT_SERVER, Connection
 
 from dgs.bus import open_bus
 from dgs.bus.base import RECORDS, Bus
-from dgs.bus.open import local_path
+from dgs.bus.kafka.options import KafkaOptions
+from dgs.bus.open import kafka_address, local_path
+from dgs.config import load
 from dgs.coordinator.barriers import LOADERS_MAX
 from dgs.core.errors import DgsError, InputError
 from dgs_loader.back_pressure import BackPressure
@@ -223,7 +225,7 @@ async def _load(
     """Load the input, say what became of it, and return the positions behind it by partition."""
     bus = _open_bus(init)
     try:
-        await bus.ensure(RECORDS, init.log_partitions)
+        await bus.ensure(RECORDS, init.log_partitions, init.log_id)
         progress = Progress(sys.stderr, reader.total_bytes)
 
         def tell(text: str) -> None:
@@ -273,6 +275,8 @@ def _open_bus(init: LoaderInit) -> Bus:
             f"the service keeps its bus in {path}, which does not exist here: run dgs-loader on the host of the"
             " service, or give the service a bus that other hosts can reach"
         )
+    if kafka_address(init.bus) is not None:
+        return open_bus(init.bus, kafka=KafkaOptions.of(load({}, os.environ)))
     try:
         return open_bus(init.bus, fsync=init.fsync, limits=init.limits)
     except InputError as e:

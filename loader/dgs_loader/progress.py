@@ -41,11 +41,12 @@ class Progress:
             self._shown_s = self._clock()
             self._show(self._line(dead))
 
-    def wait(self, behind_bytes: int) -> None:
-        """Show that the load pauses, as the service is so many bytes behind."""
+    def wait(self, behind: int, unit: str) -> None:
+        """Show that the load pauses, as the service is so many bytes, or entries, behind."""
         if self._terminal or self._clock() - self._shown_s >= self._period_s:
             self._shown_s = self._clock()
-            self._show(f"{self.lines:,} lines, waiting: the service is {behind_bytes / (1 << 20):,.0f} MiB behind")
+            told = f"{behind / (1 << 20):,.0f} MiB" if unit == "bytes" else f"{behind:,} entries"
+            self._show(f"{self.lines:,} lines, waiting: the service is {told} behind")
 
     def clear(self) -> None:
         """Take the line off a terminal, so that something else can be written."""

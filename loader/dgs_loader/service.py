@@ -6,7 +6,7 @@ It knows the coordinator's paths and documents; how a request is sent and repeat
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Any, Literal, get_args
 from urllib.parse import quote
 
 from dgs_client.connection import Connection
@@ -29,6 +29,7 @@ class LoaderInit:
     Attributes:
         layouts: the schema, and the dimensions confirmed so far.
         bus: URL of the bus.
+        log_id: of the deployment, which owns the logs there; empty if the service does not say.
         fsync: what an acknowledged append must survive, where the bus leaves that open: "never" or "batch".
         limits: beyond which the bus is to refuse records, where it can tell.
         generation: of the deployment; part of every position.
@@ -38,6 +39,7 @@ class LoaderInit:
 
     layouts: Layouts
     bus: str
+    log_id: str
     fsync: Fsync
     limits: AppendLimits
     generation: int
@@ -60,12 +62,14 @@ class Lag:
     """How far the service is behind.
 
     Attributes:
-        bytes: of each record partition, what answers do not reflect yet.
-        bytes_max: loaders are asked to pause beyond it; 0 for no limit.
+        behind: of each record partition, how much answers do not reflect yet.
+        most: loaders are asked to pause beyond it; 0 for no limit.
+        unit: of both: bytes, or entries on Kafka.
     """
 
-    bytes: tuple[int, ...]
-    bytes_max: int
+    behind: tuple[int, ...]
+    most: int
+    unit: Literal["bytes", "entries"] = "bytes"
 
 
 class Service:
@@ -99,12 +103,13 @@ class Service:
             DgsError: the service does not tell, or does not know at present.
         """
         document = self._connection.get("/lag").json()
-        behind, most = document["lag_bytes"], document["lag_bytes_max"]
+        unit: Literal["bytes", "entries"] = "bytes" if document.get("lag_entries") is None else "entries"
+        behind, most = document[f"lag_{unit}"], document[f"lag_{unit}_max"]
         if behind is None:
             raise DgsError("its bus does not answer")
         if not isinstance(behind, list) or not all(type(n) is int for n in (*behind, most)):
             raise DgsError(f"it answers {document!r}")
-        return Lag(tuple(behind), most)
+        return Lag(tuple(behind), most, unit)
 
     def confirm(self, dimension: Dimension) -> Layouts:
         """Propose the dimension of a list, and return the layouts with the dimensions that hold, in the service's order.
@@ -196,7 +201,8 @@ def _init(document: Mapping[str, Any]) -> LoaderInit:
         raise ValueError(f"fsync is {fsync!r}")
     layouts = Layouts.from_json(schema, dims)
     limits = AppendLimits(int(document.get("log_bytes_max", 0)), int(document.get("disk_free_min_bytes", 0)))
-    return LoaderInit(layouts, str(document["bus"]), fsync, limits, int(document["generation"]), log_partitions, router)
+    bus, log_id = str(document["bus"]), str(document.get("log_id", ""))
+    return LoaderInit(layouts, bus, log_id, fsync, limits, int(document["generation"]), log_partitions, router)
 
 
 def _told(e: Exception) -> str:

@@ -152,6 +152,7 @@ async def test_the_cluster(client: Client, bus: MemoryBus, installed: InstalledQ
         "positions": [9, 1, 5, 5],
         "watermark": 77,
         "lag_bytes": 0,
+        "lag_entries": None,
         "rows_pending": 0,
         "vertices": 0,
         "state_bytes": 0,

@@ -55,9 +55,9 @@ def test_what_is_wrong_is_told_as_by_up(dgs: Dgs, monkeypatch: pytest.MonkeyPatc
 def test_a_secret_is_never_shown(dgs: Dgs, monkeypatch: pytest.MonkeyPatch) -> None:
     table = [dataclasses.replace(s, secret=True) if s.name in ("bus", "port") else s for s in SETTINGS]
     monkeypatch.setattr(config, "SETTINGS", table)
-    found = shown(dgs, "--bus", "memory://password", "--port", 4711)
+    found = shown(dgs, "--bus", "memory://hunter2", "--port", 4711)
     assert (found["bus"]["value"], found["port"]["value"], found["port"]["default"]) == (SECRET, SECRET, SECRET)
     assert found["bus"]["default"] is None
-    table_text = dgs("config", "show", "--bus", "memory://password", "--port", 4711).output
-    assert "password" not in table_text
+    table_text = dgs("config", "show", "--bus", "memory://hunter2", "--port", 4711).output
+    assert "hunter2" not in table_text
     assert "4711" not in table_text

@@ -116,6 +116,9 @@ def test_what_is_down_is_named(dgs: Dgs, service: FakeService) -> None:
 
 
 def test_without_a_limit_no_lag_is_too_large(dgs: Dgs, service: FakeService) -> None:
+    on_kafka = SAMPLER | {"lag_bytes": None, "lag_entries": 12_345}
+    text = shown(dgs, service, samplers=[on_kafka], lag_entries_max=10_000)
+    assert "is 12,345 entries behind, the limit is 10,000 entries" in text
     assert "loaders pause" not in shown(dgs, service, samplers=[SAMPLER | {"lag_bytes": 1 << 50}], lag_bytes_max=0)
 
 

@@ -105,6 +105,7 @@ async def test_loaders_wait_until_they_are_accepted(start: Start, document: Docu
         },
         "schema": SCHEMA,
         "bus": "memory://",
+        "log_id": c.deployment.log_id,
         "fsync": "never",
         "log_bytes_max": 0,
         "disk_free_min_bytes": 0,
@@ -112,6 +113,14 @@ async def test_loaders_wait_until_they_are_accepted(start: Start, document: Docu
         "partitions": P,
         "dimensions": [],
     }
+
+
+async def test_loaders_are_told_where_kafka_is_but_no_secret(start: Start) -> None:
+    c = await start()
+    told = loader_info(c.deployment, c.layouts, bus_url="kafka://b1:9092,b2:9093/shop", fsync="never", limits=NO_LIMITS)
+    assert told["downstream"]["kafka"] == {"brokers": ["b1:9092", "b2:9093"], "topic": "shop.record-batches", "partitions": P}
+    assert told["bus"] == "kafka://b1:9092,b2:9093/shop"
+    assert not [key for key in told if "sasl" in key]
 
 
 async def test_no_loader_begins_before_there_is_a_query(start: Start, document: Document) -> None:

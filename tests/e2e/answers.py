@@ -27,7 +27,7 @@ def plain(answer: dict[str, Any], schema: Schema) -> Expected:
         assert set(table["attrs"]) == {a.name for a in element.attributes}
         for row, (vertex, known) in enumerate(zip(table["ids"], table["known"], strict=True)):
             attributes = _row(table["attrs"], element, row)
-            timestamp = attributes.get(TIMESTAMP)
+            timestamp = attributes.get(TIMESTAMP, 0)
             assert known or not attributes, "attributes of what is not known"
             found = None if known is None else (timestamp, frozen(attributes)) if known else ()
             result.vertices[element.id, vertex] = found

@@ -153,7 +153,7 @@ def _columns(pattern: str) -> dict[str, list[str]]:
 
 
 def _take(oracle: Oracle, name: str, fields: dict[str, str], both_ways: bool) -> None:
-    schema, timestamp = oracle.schema, int(fields["timestamp"])
+    schema, timestamp = oracle.schema, int(fields.get("timestamp", 0))  # vertices may have none
     if "#ID" in fields:
         vertex = schema.vertex_names[name]
         oracle.vertex(vertex.id, int(fields["#ID"]), timestamp, _values(vertex, fields))

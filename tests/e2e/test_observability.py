@@ -121,7 +121,7 @@ def test_a_loader_waits_for_a_service_that_is_too_far_behind(graph: Graph, new_s
     assert ended.code == 0, ended.err
     assert re.search(r"\d s of it waiting for the service", ended.err)
     service.wait("all")
-    assert service.get("/lag").json() == {"lag_bytes": [0] * P, "lag_bytes_max": 1}
+    assert service.get("/lag").json()["lag_bytes"] == [0] * P
 
 
 def test_logs_are_json_where_that_is_asked_for(graph: Graph, new_service: NewService) -> None:

@@ -58,7 +58,13 @@ class Watched(BackPressure):
         self.told: list[str] = []
         self.now = 0.0
         clock = time.monotonic if ticks else lambda: self.now
-        super().__init__(service.lag, waiting=self.behind.append, tell=self.told.append, interval_s=INTERVAL_S, clock=clock)
+        super().__init__(
+            service.lag,
+            waiting=lambda behind, _: self.behind.append(behind),
+            tell=self.told.append,
+            interval_s=INTERVAL_S,
+            clock=clock,
+        )
 
 
 async def again(pressure: Watched) -> None:
@@ -159,13 +165,19 @@ def test_what_is_no_answer_is_an_error(coordinator: FakeCoordinator, answer: dic
             Service(connection).lag()
 
 
+def test_on_kafka_the_service_tells_entries(coordinator: FakeCoordinator) -> None:
+    coordinator.lag = {"lag_bytes": None, "lag_bytes_max": 64 << 20, "lag_entries": [7, 0, 9], "lag_entries_max": 8}
+    with Connection(coordinator.url, retry_timeout_s=0) as connection:
+        assert Service(connection).lag() == Lag((7, 0, 9), 8, "entries")
+
+
 async def test_entries_carry_the_time_of_their_append(patterns: PatternFile, layouts: Layouts) -> None:
     bus = MemoryBus()
     await bus.ensure(RECORDS, 3)
     batch, _ = Parser(patterns, layouts).parse(Block(GOOD.encode(), 1))
     now, service = [5.0], FakeService(lag(500, 500, 500), lag(0, 0, 0))
 
-    def wait(_: int) -> None:
+    def wait(_: int, unit: str) -> None:
         now[0] = 7.25
 
     pressure = BackPressure(service.lag, waiting=wait, tell=lambda _: None, interval_s=INTERVAL_S)
@@ -182,7 +194,7 @@ def test_a_pause_shows(terminal: bool) -> None:
     stream.isatty = lambda: terminal  # type: ignore[method-assign]
     progress = Progress(stream, None, clock=lambda: now[0])
     for now[0] in (1.0, 2.0, 6.0, 7.0):
-        progress.wait(65 << 20)
+        progress.wait(65 << 20, "bytes")
     shown = [line for line in re.split(r"[\r\n]", stream.getvalue()) if line]
     assert set(shown) == {"0 lines, waiting: the service is 65 MiB behind"}
     assert len(shown) == (4 if terminal else 1)

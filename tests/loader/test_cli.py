@@ -232,9 +232,9 @@ def test_the_service_says_what_an_append_must_survive(
     opened: list[LocalBus] = []
     real = LocalBus.ensure
 
-    async def ensure(self: LocalBus, topic: str, partitions: int) -> None:
+    async def ensure(self: LocalBus, topic: str, partitions: int, log_id: str) -> None:
         opened.append(self)
-        await real(self, topic, partitions)
+        await real(self, topic, partitions, log_id)
 
     monkeypatch.setattr(LocalBus, "ensure", ensure)
     world.coordinator.more = dict(more)

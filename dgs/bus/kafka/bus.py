@@ -1,0 +1,275 @@
+"""The bus on Apache Kafka: a partition of a topic is a partition on Kafka, an entry is a record, a position is an offset.
+
+The key of a record is the log id of the deployment that wrote it, so that what belongs to another one is noticed; records without a
+key, those of foreign programs, are read as any. Groups are used to show the lag only: which partitions a process reads, and from
+where on, is never Kafka's decision. See docs/kafka.md and ADR 16.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import RecordsToDelete
+from aiokafka.errors import KafkaError, OffsetOutOfRangeError
+
+from dgs.backoff import Backoff
+from dgs.bus.base import READERS, Entry
+from dgs.bus.kafka.address import KafkaAddress
+from dgs.bus.kafka.appender import Appender
+from dgs.bus.kafka.clients import KafkaClients, close
+from dgs.bus.kafka.failures import UNAUTHORIZED, failure
+from dgs.bus.kafka.lag import GroupPositions
+from dgs.bus.kafka.options import KafkaOptions
+from dgs.bus.kafka.reader import Reader
+from dgs.bus.kafka.topics import KafkaTopics
+from dgs.core.errors import InputError, NotFoundError, PositionError, StateError, UnreachableError
+from dgs.core.repair import ANEW, state_anew
+from dgs.core.types import PartitionIndex, Position
+from dgs.telemetry import logs
+
+ENSURE_S = 60.0
+"""How long a cluster that is away is waited for at the start."""
+ANSWER_S = 5.0
+"""How long a read that must not wait for new entries waits for those that are there."""
+BEYOND_END_S = 2.0
+"""A position beyond the end is believed after so long: right after a change of leaders the end may be told too low."""
+_RETRY_FIRST_S, _RETRY_MOST_S = 0.2, 2.0
+
+_log = logs.get(__name__)
+
+
+class KafkaBus:
+    """See `dgs.bus.base.Bus`. One event loop.
+
+    Args:
+        address: of the cluster.
+        options: how to talk to it.
+        shows_lag: commit the positions that are read, for Kafka's own tools.
+    """
+
+    def __init__(self, address: KafkaAddress, options: KafkaOptions, *, shows_lag: bool = False) -> None:
+        self._address = address
+        self._options = options
+        self._shows_lag = shows_lag
+        self._clients = KafkaClients(address, options)
+        self._appender = Appender(self._clients)
+        self._counts: dict[str, int] = {}
+        self._owners: dict[str, bytes] = {}
+        self._idle: dict[TopicPartition, Reader] = {}
+        self._busy: set[Reader] = set()
+        self._groups: dict[str, GroupPositions] = {}
+        self._offsets: AIOKafkaConsumer | None = None
+        self._starting = asyncio.Lock()
+        self._closing: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    async def ensure(self, topic: str, partitions: int, log_id: str = "") -> None:
+        """See `Bus.ensure`; at least one partition, else InputError.
+
+        Raises:
+            UnreachableError: the cluster stays away.
+        """
+        self._check_open()
+        if partitions < 1:
+            raise InputError(f"topic {topic} needs at least one partition, not {partitions}")
+        deadline_s = asyncio.get_running_loop().time() + ENSURE_S
+        backoff = Backoff(_RETRY_FIRST_S, _RETRY_MOST_S)
+        told = False
+        while True:
+            try:
+                await KafkaTopics(self._clients, self._options).ensure(self._address.topic(topic), partitions)
+                self._counts[topic] = partitions
+                if log_id:
+                    await self._check_owner(topic, log_id)
+                    self._owners[topic] = log_id.encode()
+                return
+            except OSError as e:
+                if asyncio.get_running_loop().time() >= deadline_s:
+                    raise UnreachableError(f"topic {topic} cannot be used, after {ENSURE_S:g} s: {e}") from None
+                if not told:
+                    _log.warning("Kafka is away; it is tried again", topic=topic, cause=e)
+                told = True
+            await asyncio.sleep(backoff.next())
+
+    async def append(self, topic: str, partition: PartitionIndex, entries: Sequence[bytes]) -> Position:
+        """See `Bus.append`. What fits into one batch stands together; a larger append may have others' entries between its batches.
+
+        Raises:
+            NotFoundError: no such topic or partition.
+            TooLargeError, StateError: Kafka will never take it; says which setting is in the way.
+            OSError: Kafka has not acknowledged it.
+        """
+        place = self._place(topic, partition)
+        if not entries:
+            return await self.end(topic, partition)
+        end = await self._appender.append(place.topic, place.partition, self._owners.get(topic), entries)
+        return await self.end(topic, partition) if end is None else end
+
+    async def read(
+        self, topic: str, partition: PartitionIndex, position: Position, *, max_bytes: int, wait_s: float
+    ) -> list[Entry]:
+        """See `Bus.read`. While no broker answers it returns [], when the time is over."""
+        place = self._place(topic, partition)
+        await asyncio.sleep(0)
+        if self._shows_lag:
+            self._group(topic).reading(place, position)
+        if not wait_s:
+            if await self.end(topic, partition) == position:
+                return []
+            wait_s = ANSWER_S
+        reader = self._idle.pop(place, None)
+        if reader is None or reader.position != position:
+            self._discard(reader)
+            owner = self._owners.get(topic, b"")
+            reader = Reader(self._clients, place, position, lambda record: _check_key(record, topic, owner))
+        self._busy.add(reader)
+        try:
+            entries = await reader.read(max_bytes, wait_s)
+        except OffsetOutOfRangeError:
+            self._discard(reader)
+            await self._check_position(topic, place, position)
+            return []
+        except BaseException:
+            self._discard(reader)
+            raise
+        finally:
+            self._busy.discard(reader)
+        self._discard(self._idle.pop(place, None))
+        self._idle[place] = reader
+        return entries
+
+    async def end(self, topic: str, partition: PartitionIndex) -> Position:
+        """Return the position after the last entry; OSError while no broker tells it."""
+        place = self._place(topic, partition)
+        ends = await self._bounds("end_offsets", [place])
+        return ends[place]
+
+    async def ends(self, topics: Sequence[str]) -> dict[str, list[Position]]:
+        """See `Bus.ends`. They are asked for together, but brokers do not tell them of one moment."""
+        places = {topic: [self._place(topic, PartitionIndex(p)) for p in range(self._count(topic))] for topic in topics}
+        ends = await self._bounds("end_offsets", [place for of_topic in places.values() for place in of_topic])
+        return {topic: [ends[place] for place in of_topic] for topic, of_topic in places.items()}
+
+    async def truncate(self, topic: str, partition: PartitionIndex, position: Position) -> None:
+        """Have Kafka delete the records before `position`; said in the log, and left, where that is not allowed.
+
+        Raises:
+            PositionError: it is beyond the end.
+            OSError: Kafka did not do it.
+        """
+        place = self._place(topic, partition)
+        begins = await self._bounds("beginning_offsets", [place])
+        if position <= begins[place]:
+            return
+        try:
+            async with self._clients.admin() as admin:
+                await admin.delete_records({place: RecordsToDelete(position)})
+        except OffsetOutOfRangeError:
+            await self._check_position(topic, place, position)
+        except UNAUTHORIZED:
+            _log.warning("Kafka does not allow to delete records that nobody needs; they stay", topic=place.topic)
+        except KafkaError as e:
+            raise failure(e, f"delete records of {place.topic}/{partition}") from None
+
+    async def close(self) -> None:
+        """End waiting reads, complete appends under way, and close all connections; every later call is a StateError."""
+        self._closed = True
+        for reader in [*self._busy, *self._idle.values()]:
+            self._discard(reader)
+        self._idle.clear()
+        await asyncio.gather(*(group.close() for group in self._groups.values()), self._appender.close(), *self._closing)
+        if self._offsets is not None:
+            await close(self._offsets)
+            self._offsets = None
+
+    # -- below: places and their owner --------------------------------------------------------------------------------
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StateError(f"the bus on {', '.join(self._address.brokers)} was closed")
+
+    def _count(self, topic: str) -> int:
+        self._check_open()
+        count = self._counts.get(topic)
+        if count is None:
+            raise NotFoundError(f"no topic {topic}: `ensure` makes it")
+        return count
+
+    def _place(self, topic: str, partition: PartitionIndex) -> TopicPartition:
+        count = self._count(topic)
+        if not 0 <= partition < count:
+            raise NotFoundError(f"topic {topic} has partitions 0 to {count - 1}, no {partition}")
+        return TopicPartition(self._address.topic(topic), int(partition))
+
+    async def _check_owner(self, topic: str, log_id: str) -> None:
+        """Look at the first kept record of each partition."""
+        places = [self._place(topic, PartitionIndex(p)) for p in range(self._count(topic))]
+        begins, ends = await self._bounds("beginning_offsets", places), await self._bounds("end_offsets", places)
+        for place in places:
+            if begins[place] < ends[place]:
+                reader = Reader(self._clients, place, begins[place], lambda record: _check_key(record, topic, log_id.encode()))
+                try:
+                    await reader.read(1, ANSWER_S)
+                except OffsetOutOfRangeError:
+                    pass  # truncated meanwhile, which only an owner does
+                finally:
+                    await reader.close()
+
+    # -- below: offsets and readers -----------------------------------------------------------------------------------
+
+    async def _bounds(self, which: str, places: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
+        """Ask for `beginning_offsets` or `end_offsets`."""
+        async with self._starting:
+            if self._offsets is None:
+                self._offsets = await self._clients.idle_consumer()
+        try:
+            found = await getattr(self._offsets, which)(places)
+        except KafkaError as e:
+            raise failure(e, f"tell the {which.replace('_', ' ')} of {places[0].topic}") from None
+        return {place: Position(offset) for place, offset in found.items()}
+
+    async def _check_position(self, topic: str, place: TopicPartition, position: Position) -> None:
+        """Refuse a position that the log does not have."""
+        deadline_s = asyncio.get_running_loop().time() + BEYOND_END_S
+        while True:
+            begins, ends = await self._bounds("beginning_offsets", [place]), await self._bounds("end_offsets", [place])
+            if position < begins[place]:
+                raise PositionError(
+                    f"{place.topic}/{place.partition} on Kafka: position {position} is before the first kept entry"
+                    f" ({begins[place]}): the log was truncated, or Kafka's retention has removed entries (retention.ms,"
+                    " retention.bytes), and what would read on from there has lost them;"
+                    f" {state_anew(READERS.get(topic), place.partition)}"
+                )
+            if position <= ends[place]:
+                return
+            if asyncio.get_running_loop().time() >= deadline_s:
+                raise PositionError(
+                    f"{place.topic}/{place.partition} on Kafka: position {position} is beyond the end of the log ({ends[place]}):"
+                    f" the data directory that keeps this position and this topic do not belong together, or Kafka has lost"
+                    f" entries; {ANEW}"
+                )
+            await asyncio.sleep(_RETRY_FIRST_S)
+
+    def _group(self, topic: str) -> GroupPositions:
+        group = self._groups.get(topic)
+        if group is None:
+            name = f"{self._options.group_prefix}-{READERS.get(topic, topic)}"
+            group = self._groups[topic] = GroupPositions(self._clients, name)
+        return group
+
+    def _discard(self, reader: Reader | None) -> None:
+        if reader is not None:
+            task = asyncio.create_task(reader.close())
+            self._closing.add(task)
+            task.add_done_callback(self._closing.discard)
+
+
+def _check_key(record: Any, topic: str, owner: bytes) -> None:
+    """Refuse a record that another deployment has written."""
+    if owner and record.key is not None and record.key != owner:
+        raise StateError(
+            f"topic {topic} on Kafka ({record.topic}/{record.partition}, offset {record.offset}) belongs to another deployment"
+            f" ({record.key.decode(errors='replace')}, not {owner.decode()}): give each deployment topics of its own, by a prefix"
+            " of their names (kafka://host:9092/PREFIX)"
+        )
