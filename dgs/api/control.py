@@ -13,6 +13,7 @@ from dgs.api.models import (
     BarrierSetting,
     BarrierSummary,
     Cluster,
+    Copy,
     DimensionProposal,
     Dimensions,
     FreshnessQuantiles,
@@ -151,12 +152,42 @@ class Control:
             freshness_s=None if fresh is None else FreshnessQuantiles(p50=fresh.p50, p99=fresh.p99, samples=fresh.samples),
             members=[_member(m) for m in self._parts.membership.members()],
             samplers=[_sampler(r, entries=seen.counts_entries) for r in seen.records],
-            serving=[_serving(s, entries=seen.counts_entries) for s in seen.serving],
+            serving=[self._serving(s, entries=seen.counts_entries) for s in seen.serving],
             queries=(await self.queries()).queries,
             barriers=[BarrierSummary(name=b.name, state=self._state(b)) for b in self._coordinator.barriers()],
             dead_letters=seen.dead_letters,
             orders_pending=self._coordinator.pending,
             checkpoint=None if newest is None else checkpoint_shown(newest, self._parts.telemetry.wall_clock),
+        )
+
+    def _serving(self, s: ServingPartitionSeen, *, entries: bool) -> Serving:
+        figures, age_s = s.figures, s.snapshot_age_s
+        snapshot = None
+        if figures.snapshot_position is not None and age_s is not None:
+            snapshot = Snapshot(position=figures.snapshot_position, age_s=age_s)
+        copies = [
+            Copy(
+                member=member.heartbeat.member,
+                up=member.up,
+                answers=report.answers,
+                caught_up=report.caught_up,
+                position=report.figures.position,
+            )
+            for member, report in self._parts.membership.reports(s.partition, up=False)
+        ]
+        return Serving(
+            partition=s.partition,
+            answers=s.answers,
+            caught_up=s.caught_up,
+            positions=list(s.positions),
+            watermark=s.watermark,
+            lag_bytes=None if entries else s.lag,
+            lag_entries=s.lag if entries else None,
+            rows_pending=figures.rows_pending,
+            vertices=figures.vertices,
+            state_bytes=figures.state_bytes,
+            snapshot=snapshot,
+            copies=copies,
         )
 
     async def lag(self) -> Lag:
@@ -214,26 +245,6 @@ def _sampler(r: RecordPartition, *, entries: bool) -> Sampler:
         records_rejected=None if figures is None else sum(figures.rejected.values()),
         state_bytes=None if figures is None else figures.state_bytes,
         reported_s_ago=r.reported_s_ago,
-    )
-
-
-def _serving(s: ServingPartitionSeen, *, entries: bool) -> Serving:
-    figures, age_s = s.figures, s.snapshot_age_s
-    snapshot = None
-    if figures.snapshot_position is not None and age_s is not None:
-        snapshot = Snapshot(position=figures.snapshot_position, age_s=age_s)
-    return Serving(
-        partition=s.partition,
-        answers=s.answers,
-        caught_up=s.caught_up,
-        positions=list(s.positions),
-        watermark=s.watermark,
-        lag_bytes=None if entries else s.lag,
-        lag_entries=s.lag if entries else None,
-        rows_pending=figures.rows_pending,
-        vertices=figures.vertices,
-        state_bytes=figures.state_bytes,
-        snapshot=snapshot,
     )
 
 

@@ -125,6 +125,16 @@ class Snapshot(BaseModel):
     age_s: float
 
 
+class Copy(BaseModel):
+    """A process that has a serving partition: whether it may be asked, and the position of `sample-batches` that it is at."""
+
+    member: str
+    up: bool
+    answers: bool
+    caught_up: bool
+    position: int
+
+
 class Serving(BaseModel):
     """What a serving partition reflects; `lag_bytes`, or on Kafka `lag_entries`, of `sample-batches` are unread.
 
@@ -142,6 +152,7 @@ class Serving(BaseModel):
     vertices: int
     state_bytes: int
     snapshot: Snapshot | None
+    copies: list[Copy]
 
 
 class FreshnessQuantiles(BaseModel):

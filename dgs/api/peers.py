@@ -24,7 +24,8 @@ LINES = "application/x-ndjson"
 CONNECT_S = 1.0
 ANSWER_S = 10.0
 """How long a peer may take where a request does not say how long it may take itself."""
-KEPT_ALIVE_S = 60.0
+KEPT_ALIVE_S = 4.0
+"""Less than the server keeps an idle connection, so that it is not closed under a request."""
 
 
 class NoPeers:
@@ -109,7 +110,10 @@ class HttpPeers:
         for i in range(len(urls)):
             url = urls[(first + i) % len(urls)]
             try:
-                response = await self._post(url, body, media_type, wait_s)
+                try:
+                    response = await self._post(url, body, media_type, wait_s)
+                except aiohttp.ServerDisconnectedError:  # it closed an idle connection, or it died: the next attempt shows which
+                    response = await self._post(url, body, media_type, wait_s)
             except (aiohttp.ClientError, TimeoutError, OSError) as e:
                 failures.append(f"{url}: {e or type(e).__name__}")
                 continue

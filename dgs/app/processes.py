@@ -12,8 +12,8 @@ import asyncio
 import gc
 import socket
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 from dgs.app.coordinating import Coordinating
@@ -28,7 +28,7 @@ from dgs.config import Settings
 from dgs.core.deployment import Deployment
 from dgs.core.errors import InputError
 from dgs.datadir import DataDir
-from dgs.http.listener import url_of
+from dgs.http.listener import listen, url_of
 from dgs.http.server import Server
 from dgs.membership.link import HttpLink, OwnLink
 from dgs.telemetry import logs
@@ -97,7 +97,7 @@ def run_serving(
     directory: DataDir,
     deployment: Deployment,
     partitions: Sequence[int],
-    listening: Sequence[socket.socket],
+    listening: socket.socket,
     *,
     on_ready: Callable[[], None],
 ) -> None:
@@ -108,7 +108,7 @@ def run_serving(
         directory: whose deployment this is.
         deployment: what is fixed.
         partitions: which.
-        listening: where requests arrive; the first one is this process's alone.
+        listening: where requests to this process alone arrive; see also the setting `shared_port`.
         on_ready: called when all of them answer.
 
     Raises:
@@ -245,12 +245,12 @@ async def _serving(
     directory: DataDir,
     deployment: Deployment,
     partitions: Sequence[int],
-    listening: Sequence[socket.socket],
+    listening: socket.socket,
     *,
     on_ready: Callable[[], None],
 ) -> None:
     coordinator = _coordinator_url(settings)
-    async with Server(*listening) as server, AsyncExitStack() as stack:
+    async with Server(listening) as server, AsyncExitStack() as stack:
         await asyncio.to_thread(_import_frontend)
         import aiohttp
 
@@ -267,7 +267,7 @@ async def _serving(
         bus = WatchedBus(await opened_bus(bus_url(settings, directory), settings, stack), troubles)
         await ensure_topics(bus, deployment)
         telemetry = Telemetry.of(bus, clock=time.perf_counter, wall_clock=time.time)
-        own = settings.advertise or url_of(listening[0])
+        own = settings.advertise or url_of(listening)
         member = Member(settings, directory, deployment, f"serving-{_listed(partitions)}", link, troubles, url=own)
         stack.callback(member.stop)
         serving = Serving(
@@ -302,10 +302,13 @@ async def _serving(
                 )
                 while not all(worker.answers for worker in serving.workers.values()):  # noqa: ASYNC110  # workers tell nobody
                     await asyncio.sleep(READY_POLL_S)
+                # Only now, as others take requests there who can answer them.
+                await stack.enter_async_context(_shared(settings, server))
                 on_ready()
                 _log.info("ready", partitions=_listed(partitions), url=own)
                 await asyncio.Event().wait()  # until cancelled
             finally:
+                await member.heart.leave()
                 await server.drain()
 
 
@@ -322,6 +325,22 @@ async def _samplers(settings: Settings, directory: DataDir, deployment: Deployme
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sampling.run())
             tasks.create_task(member.heart.run())
+            try:
+                await asyncio.Event().wait()  # until cancelled
+            finally:
+                await member.heart.leave()
+
+
+@asynccontextmanager
+async def _shared(settings: Settings, server: Server) -> AsyncIterator[None]:
+    """Take a share of the requests at the shared port, if there is one, for the length of a block."""
+    if settings.shared_port is None:
+        yield
+        return
+    with listen(settings.host, settings.shared_port, shared=True) as listening:
+        async with Server(listening) as shared:
+            shared.gate.open(server.gate)
+            yield
 
 
 def _storage(directory: DataDir, settings: Settings, coordinating: Coordinating, url: str) -> Callable[[], list[str]]:

@@ -117,10 +117,7 @@ def serve(
         settings, directory, deployment = joined(own_settings(parent, flags))
         own = _share(named_partitions, ordinal, replicas, deployment.serving_partitions, settings.copies)
         alone = socket.socket(fileno=listen_fd) if listen_fd is not None else listen(settings.host, settings.port)
-        listening = [stack.enter_context(alone)]
-        if settings.shared_port is not None:
-            listening.append(stack.enter_context(listen(settings.host, settings.shared_port, shared=True)))
-        run_serving(settings, directory, deployment, own, listening, on_ready=lambda: tell(ready_fd))
+        run_serving(settings, directory, deployment, own, stack.enter_context(alone), on_ready=lambda: tell(ready_fd))
 
 
 def _share(text: str | None, ordinal: str | None, replicas: int | None, count: int, copies: int) -> list[int]:

@@ -39,8 +39,8 @@ class SamplerSeen(NamedTuple):
 
     @property
     def up(self) -> bool:
-        """Whether it has reported lately."""
-        return self.age_s < STALE_AFTER_S
+        """Whether it has reported lately, and runs on."""
+        return self.age_s < STALE_AFTER_S and not self.member.leaving
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +57,8 @@ class MemberSeen:
 
     @property
     def up(self) -> bool:
-        """Whether it has been heard lately."""
-        return self.age_s < STALE_AFTER_S
+        """Whether it has been heard lately, and runs on."""
+        return self.age_s < STALE_AFTER_S and not self.heartbeat.leaving
 
 
 class _Member(NamedTuple):

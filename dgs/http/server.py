@@ -1,4 +1,4 @@
-"""uvicorn with our settings, on sockets that stand already, for as long as a block runs; used by `dgs.app`."""
+"""uvicorn with our settings, on a socket that stands already, for as long as a block runs; used by `dgs.app`."""
 
 import asyncio
 import socket
@@ -42,9 +42,9 @@ class _Uvicorn(uvicorn.Server):
 
 
 class Server:
-    """Serves what is behind `gate` on sockets, from the beginning of a block to its end, or to an earlier `drain`."""
+    """Serves what is behind `gate` on a socket, from the beginning of a block to its end, or to an earlier `drain`."""
 
-    def __init__(self, *listening: socket.socket) -> None:
+    def __init__(self, listening: socket.socket) -> None:
         self.gate = Gate()
         self._listening = listening
         self._uvicorn = _Uvicorn(server_config(self.gate))
@@ -57,7 +57,7 @@ class Server:
         await self._task
 
     async def __aenter__(self) -> Self:
-        self._task = asyncio.create_task(self._uvicorn.serve(list(self._listening)))
+        self._task = asyncio.create_task(self._uvicorn.serve([self._listening]))
         return self
 
     async def __aexit__(self, *_: object) -> None:

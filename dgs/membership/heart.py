@@ -5,6 +5,8 @@ The member works on without the coordinator, with what it heard last.
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from typing import Protocol
 
 from dgs.core.errors import DgsError, StateError
@@ -12,6 +14,8 @@ from dgs.membership.heartbeat import Heartbeat, News
 from dgs.telemetry import logs
 
 INTERVAL_S = 1.0
+LEAVE_S = 1.0
+"""So long a member that stops waits for the coordinator."""
 
 _log = logs.get(__name__)
 
@@ -57,6 +61,12 @@ class Heart:
         while True:
             await self.beat()
             await asyncio.sleep(INTERVAL_S)
+
+    async def leave(self) -> None:
+        """Say that the member is stopping, so that nobody asks it any more; whether that is heard or not."""
+        with suppress(DgsError, TimeoutError):
+            async with asyncio.timeout(LEAVE_S):
+                await self._link.beat(replace(self._heartbeat(), leaving=True))
 
     async def refresh(self) -> None:
         """Hear the news at once; all who ask meanwhile share one beat."""

@@ -74,6 +74,7 @@ class Heartbeat:
         serving: serving partitions that it runs.
         troubles: what its storage refuses, in words for people.
         freshness: of what its serving partitions showed in the last minute; None where nothing was measured.
+        leaving: whether it is stopping, and says nothing more.
     """
 
     member: str
@@ -85,6 +86,7 @@ class Heartbeat:
     serving: tuple[ServingReport, ...] = ()
     troubles: tuple[str, ...] = ()
     freshness: FreshnessSummary | None = None
+    leaving: bool = False
 
 
 @dataclass(frozen=True, slots=True)

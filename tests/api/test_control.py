@@ -157,6 +157,7 @@ async def test_the_cluster(client: Client, bus: MemoryBus, installed: InstalledQ
         "vertices": 0,
         "state_bytes": 0,
         "snapshot": None,
+        "copies": [],
     }
     assert [(s["answers"], s["caught_up"]) for s in found["serving"]] == [(True, True), (False, False)]
     assert found["queries"] == [{"id": 0, "name": "friends", "ready": True}]

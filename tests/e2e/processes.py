@@ -15,6 +15,8 @@ from typing import IO, NamedTuple
 BIN = Path(sys.executable).parent
 ENVIRONMENT = {name: value for name, value in os.environ.items() if not name.startswith("DGS_")}
 SUPERVISOR, FRONTEND, SAMPLER = "supervisor", "frontend", "sampler"
+COORDINATOR, SERVE = "coordinator", "serve"
+ROLES = (FRONTEND, SAMPLER, COORDINATOR, SERVE)
 
 
 class Ended(NamedTuple):
@@ -75,8 +77,7 @@ def members(session: int) -> dict[int, str]:
             continue
         if int(sid) == session and state != "Z":
             pid = int(folder.name)
-            role = SUPERVISOR if pid == session else next((r for r in (FRONTEND, SAMPLER) if r.encode() in arguments), "other")
-            found[pid] = role
+            found[pid] = SUPERVISOR if pid == session else next((r for r in ROLES if r.encode() in arguments), "other")
     return found
 
 

@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterable
 from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 from tests.e2e.processes import BIN, ENVIRONMENT, Ended, Loader, free_port, members, run, until
 
@@ -35,12 +35,14 @@ class Reply(NamedTuple):
 
 
 class Service:
-    """One `dgs up` after the other over one data directory and one port.
+    """One `dgs up`, or whatever else `COMMAND` is, after the other over one data directory and one port.
 
     Args:
         folder: where the data directory, the log of all processes, and what loaders write are.
         arguments: of `dgs up`, besides port and data directory.
     """
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("up",)
 
     def __init__(self, folder: Path, *arguments: object) -> None:
         self.folder = folder
@@ -57,7 +59,7 @@ class Service:
         """Start `dgs up`, with other arguments where some are given; return after how many seconds it was ready."""
         assert self.process is None, "it runs"
         began = time.monotonic()
-        command = [BIN / "dgs", "up", "--data-dir", self.data_dir, "--port", self.port, "--parent", os.getpid()]
+        command = [BIN / "dgs", *self.COMMAND, "--data-dir", self.data_dir, "--port", self.port, "--parent", os.getpid()]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 [str(a) for a in (*command, *(arguments or self.arguments))],

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -101,3 +102,22 @@ async def test_a_coordinator_of_the_same_process_is_told_directly() -> None:
 
     assert await OwnLink(hear).beat(BEAT) == HEARD
     assert heard == [BEAT]
+
+
+async def test_a_member_that_stops_says_so_if_it_can() -> None:
+    coordinator = Coordinator()
+    heart = Heart(coordinator, lambda: BEAT)
+    await heart.leave()
+    assert coordinator.heard == [replace(BEAT, leaving=True)]
+    coordinator.fails = UnreachableError("away")
+    await heart.leave()
+
+
+async def test_all_who_want_the_news_share_one_beat() -> None:
+    coordinator = Coordinator()
+    heart = Heart(coordinator, lambda: BEAT)
+    await asyncio.gather(*(heart.refresh() for _ in range(5)))
+    assert heart.news == HEARD
+    assert len(coordinator.heard) == 1
+    await heart.refresh()
+    assert len(coordinator.heard) == 2

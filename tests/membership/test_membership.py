@@ -1,6 +1,7 @@
 """Who runs what, as members tell it: copies of a partition as one, who is down, what is needed of the logs."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -134,3 +135,13 @@ def test_troubles_are_those_of_members_that_are_up(world: World) -> None:
     assert world.membership.troubles() == ["full", "read-only"]
     world.now += STALE_AFTER_S
     assert world.membership.troubles() == []
+
+
+def test_a_member_that_leaves_is_not_asked_but_its_log_is_kept(world: World) -> None:
+    world.serving("a", 0, (1, 1), needed=5)
+    world.serving("b", 0, (1, 1), needed=7)
+    leaving = replace(world.membership.members()[0].heartbeat, leaving=True)
+    world.membership.hear(leaving)
+    assert world.membership.owners()[0] == ["http://b"]
+    assert [m.up for m in world.membership.members()] == [False, True]
+    assert world.membership.samples_needed(0) == 5
