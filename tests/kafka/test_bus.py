@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -289,3 +290,11 @@ async def test_faults_of_the_network_lose_nothing_and_keep_the_order(
     first_seen = list(dict.fromkeys(seen))
     assert all(a < b for a, b in pairwise(first_seen)), "and what comes again comes after what was there before it"
     assert "Kafka is away" not in caplog.text or "Kafka answers again" in caplog.text
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiokafka", None)
+    for name in [name for name in sys.modules if name.startswith("dgs.bus.kafka.") and not name.endswith(("address", "options"))]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(InputError, match=r"pip install 'dgs\[kafka\]'"):
+        open_bus("kafka://localhost:9092")

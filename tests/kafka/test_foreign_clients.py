@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from dgs_client.connection import Connection
-from dgs_loader.lines import Block
 from dgs_loader.parser import Parser
 from dgs_loader.partitioning import Partitioner
 from dgs_loader.pattern import PatternFile
+from dgs_loader.reader import Block
 from dgs_loader.service import Service as LoaderService
 
 from dgs.bus.base import RECORDS, SAMPLES
