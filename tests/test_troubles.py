@@ -44,6 +44,13 @@ def test_it_says_what_to_do(code: int, told: str) -> None:
     assert troubles.found == [told]
 
 
+@pytest.mark.parametrize("away", [ConnectionError("no broker"), TimeoutError("no broker")])
+def test_what_a_broker_refuses_is_no_matter_of_disks(away: OSError) -> None:
+    troubles = Troubles()
+    troubles.begin("the log records/0", away)
+    assert troubles.found == ["the log records/0: no broker: look after Kafka's brokers; it is tried again"]
+
+
 def test_other_processes_read_it_as_it_changes(tmp_path: Path) -> None:
     path = tmp_path / "troubles" / "sampler-0"
     paths = [path, tmp_path / "missing.json"]

@@ -115,6 +115,28 @@ async def test_who_may_do_nothing_is_told_what_to_allow(kafka: Cluster, prefix: 
         assert [e.data for e in await read_all(bus, 1)] == [b"x"]
 
 
+async def test_what_the_documentation_grants_is_enough(kafka: Cluster, prefix: str, caplog: pytest.LogCaptureFixture) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "kafka.md").read_text().replace("\\\n", " ")
+    grants = [line.split()[1:] for line in text.splitlines() if line.startswith("kafka-acls.sh")]
+    assert len(grants) == 2
+    own = {"User:dgs": f"User:{GUEST}", "shop.": f"{prefix}.", "dgs-": f"{prefix}-"}
+    for words in grants:
+        kafka.tool(ACLS, *(own.get(word, word) for word in words))
+    options = replace(by_password(kafka, user=GUEST), group_prefix=prefix)
+    async with opened(kafka.url(prefix, "SASL_SSL"), options, shows_lag=True) as bus:
+        await bus.ensure(RECORDS, 1, "log")
+        await bus.append(RECORDS, ZERO, [b"one", b"two"])
+        await read_all(bus, 2)
+        await bus.truncate(RECORDS, ZERO, Position(1))
+        with pytest.raises(PositionError):
+            await bus.read(RECORDS, ZERO, START, max_bytes=1, wait_s=5.0)
+        told = ""
+        async with asyncio.timeout(30):
+            while f"{prefix}-sampler" not in told:
+                told = await asyncio.to_thread(kafka.tool, GROUPS, "--list")
+    assert not [r for r in caplog.records if r.name.startswith("dgs.") and r.levelno >= logging.WARNING]
+
+
 # Topics --------------------------------------------------------------------------------------------------------------------------
 
 
