@@ -7,7 +7,7 @@ DEMO_DIR := demo-data
 SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run test quick lint sim fuzz perf perf-memory perf-recovery docs proto screenshots kafka-up kafka-down clean
+.PHONY: help venv demo run test quick lint sim fuzz perf perf-memory perf-recovery perf-kafka docs proto screenshots kafka-up kafka-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -55,6 +55,9 @@ perf-memory: $(STAMP) ## stream 50 million edges and watch memory and logs
 
 perf-recovery: $(STAMP) ## kill and restart a million vertices, and measure checkpoints, in about a quarter of an hour
 	$(BIN)/python -m perf.recovery
+
+perf-kafka: $(STAMP) ## measure ingest and freshness through Kafka beside the local bus, in about two minutes
+	$(BIN)/python -m perf.kafka
 
 proto: $(STAMP) ## generate dgs/wire/samples_pb2 from schemas/proto
 	@folder=$$(mktemp -d) && $(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=$$folder --pyi_out=$$folder dgs/v1/samples.proto \

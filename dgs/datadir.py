@@ -23,9 +23,10 @@ import time
 import zlib
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 from dgs.core.deployment import EMISSION_VERSION, Deployment
 from dgs.core.errors import InputError, SchemaError, StateError
@@ -214,6 +215,9 @@ class DataDir:
             self.write(standing)
         else:
             _compare(standing, wanted, self.root)
+            if wanted.bus is not None and wanted.bus != standing.bus:
+                standing = replace(standing, bus=wanted.bus)  # other brokers of the same cluster
+                self.write(standing)
         return standing
 
     def write(self, deployment: Deployment) -> None:
@@ -247,7 +251,7 @@ def _compare(standing: Deployment, wanted: Wanted, root: Path) -> None:
             ("--idle-items", standing.idle_items, wanted.idle_items),
             ("--bus", standing.bus or "the local one in the directory", wanted.bus or None),
         )
-        if asked is not None and asked != has
+        if asked is not None and asked != has and not (flag == "--bus" and _same_topics(str(has), str(asked)))
     ]
     if wanted.schema is not None and wanted.schema.document != standing.schema.document:
         differences.append(f"the schema there is another one: {_first_difference(standing.schema, wanted.schema)}")
@@ -260,6 +264,12 @@ def _compare(standing: Deployment, wanted: Wanted, root: Path) -> None:
             f"the data directory {root} belongs to another deployment: {'; '.join(differences)}. These are fixed for a "
             "deployment's life: leave them out to go on with what is there, or give a new --data-dir and load the data again"
         )
+
+
+def _same_topics(standing: str, wanted: str) -> bool:
+    """Whether both are the topics of one name on Kafka; that they are of one cluster, the log id shows, which every record has."""
+    has, asked = urlsplit(standing), urlsplit(wanted)
+    return has.scheme == asked.scheme == "kafka" and has.path.strip("/") == asked.path.strip("/")
 
 
 def _first_difference(standing: Schema, wanted: Schema) -> str:

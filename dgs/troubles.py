@@ -93,4 +93,6 @@ def _told(what: str, error: OSError) -> str:
         return f"no room for {what} ({why}): free some; it is tried again"
     if error.errno == errno.EROFS:
         return f"{what}: {why}: make the disk writable; it is tried again"
+    if isinstance(error, ConnectionError | TimeoutError):
+        return f"{what}: {why}: look after Kafka's brokers; it is tried again"
     return f"{what}: {why}: look after the disk; it is tried again"

@@ -69,16 +69,16 @@ def measure(
     Raises:
         WrongAnswerError: an answer is not the oracle's, or an update does not show.
     """
-    streams = _Streams(graph, service, edges_per_s, written)
-    visible = _visible(graph, service, streams, rounds, seconds)
+    streams = Streams(graph, service, edges_per_s, written)
+    shown = visible(graph, service, streams, rounds, seconds)
     reads = _reads(graph, service, streams, reads_per_s, rounds, seconds)
     after = client.run(Load(service.port, graph.vertices, 1, min(seconds, 1.0), rate=reads_per_s, keep=32, seed=30))
-    visible[0].detail["checked"] = check_all(graph, after.kept, streams.written)
-    visible[0].detail["writer_late_ms_most"] = streams.late_ms_most
-    return visible + reads
+    shown[0].detail["checked"] = check_all(graph, after.kept, streams.written)
+    shown[0].detail["writer_late_ms_most"] = streams.late_ms_most
+    return shown + reads
 
 
-class _Streams:
+class Streams:
     """One stream after the other at the same rate.
 
     Attributes:
@@ -109,7 +109,8 @@ class _Streams:
         self._service.settle()
 
 
-def _visible(graph: Graph, service: Service, streams: _Streams, rounds: int, seconds: float) -> list[Row]:
+def visible(graph: Graph, service: Service, streams: Streams, rounds: int, seconds: float) -> list[Row]:
+    """Return the rows of how soon an update shows beside a stream: asked for again and again, by position, told by the service."""
     polled: list[float] = []
     told: list[float] = []
     before = _freshness(service)
@@ -130,7 +131,7 @@ def _visible(graph: Graph, service: Service, streams: _Streams, rounds: int, sec
     return rows
 
 
-def _reads(graph: Graph, service: Service, streams: _Streams, reads_per_s: float, rounds: int, seconds: float) -> list[Row]:
+def _reads(graph: Graph, service: Service, streams: Streams, reads_per_s: float, rounds: int, seconds: float) -> list[Row]:
     """Return the row of reads, and that of a static body: what the machine itself does to reads beside such a stream."""
     load = Load(service.port, graph.vertices, 1, seconds, rate=reads_per_s, keep=8)
     turns: dict[str, list[tuple[Answered, Answered]]] = {"ours": [], "static": []}

@@ -27,6 +27,7 @@ from dgs_loader.service import LoaderInit
 from dgs_loader.service import Service as Coordinator
 
 from dgs.bus import open_bus
+from dgs.bus.base import RECORDS
 from dgs.core.records import RecordBatch
 from perf.graph import Graph
 from perf.process import children_of, is_running
@@ -166,6 +167,7 @@ class Feed:
         await self.sender.send(batch, self.init.layouts)
 
     async def __aenter__(self) -> Self:
+        await self._bus.ensure(RECORDS, self.init.log_partitions, self.init.log_id)
         return self
 
     async def __aexit__(self, *_: object) -> None:

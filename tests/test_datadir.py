@@ -190,6 +190,15 @@ def test_the_bus_is_fixed_too(directory: DataDir) -> None:
         directory.establish(Wanted(bus="local:///here"), DEFAULTS)
 
 
+def test_brokers_of_kafka_may_be_others_but_not_the_topics(directory: DataDir) -> None:
+    directory.establish(Wanted(SCHEMA, bus="kafka://b1:9092/shop"), DEFAULTS)
+    assert directory.establish(Wanted(bus="kafka://b2:9092,b3:9092/shop"), DEFAULTS).bus == "kafka://b2:9092,b3:9092/shop"
+    assert directory.establish(Wanted(), DEFAULTS).bus == "kafka://b2:9092,b3:9092/shop"
+    for other in ("kafka://b2:9092/other", "kafka://b2:9092", "local:///shop"):
+        with pytest.raises(StateError, match="--bus is"):
+            directory.establish(Wanted(bus=other), DEFAULTS)
+
+
 def test_a_directory_whose_logs_were_in_memory_is_not_used_again(directory: DataDir) -> None:
     directory.establish(Wanted(SCHEMA, bus="memory://"), DEFAULTS)
     with pytest.raises(StateError, match="give a new --data-dir"):

@@ -44,6 +44,13 @@ def test_it_says_what_to_do(code: int, told: str) -> None:
     assert troubles.found == [told]
 
 
+@pytest.mark.parametrize("away", [ConnectionError("no broker"), TimeoutError("no broker")])
+def test_what_a_broker_refuses_is_no_matter_of_disks(away: OSError) -> None:
+    troubles = Troubles()
+    troubles.begin("the log records/0", away)
+    assert troubles.found == ["the log records/0: no broker: look after Kafka's brokers; it is tried again"]
+
+
 def test_a_disk_with_too_little_room_is_told(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", 4 << 20) as disk:
         watched = Disk([disk.path, disk.path, tmp_path / "missing"], 1 << 20)

@@ -25,7 +25,7 @@ def java(*arguments: object, logging: Path | None = None) -> list[str]:
     """
     program = shutil.which("java")
     if program is None:
-        raise MissingError("Kafka needs java, which is not installed (apt-get install openjdk-17-jre-headless)")
+        raise MissingError("Kafka needs java, which is not installed (apt-get install default-jre-headless)")
     log = [] if logging is None else [f"-Dlog4j2.configurationFile={logging}"]
     return [program, *_JVM, *log, "-cp", f"{_jars()}/*", *map(str, arguments)]
 

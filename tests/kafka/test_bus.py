@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import secrets
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -114,6 +115,28 @@ async def test_who_may_do_nothing_is_told_what_to_allow(kafka: Cluster, prefix: 
         assert [e.data for e in await read_all(bus, 1)] == [b"x"]
 
 
+async def test_what_the_documentation_grants_is_enough(kafka: Cluster, prefix: str, caplog: pytest.LogCaptureFixture) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "kafka.md").read_text().replace("\\\n", " ")
+    grants = [line.split()[1:] for line in text.splitlines() if line.startswith("kafka-acls.sh")]
+    assert len(grants) == 2
+    own = {"User:dgs": f"User:{GUEST}", "shop.": f"{prefix}.", "dgs-": f"{prefix}-"}
+    for words in grants:
+        kafka.tool(ACLS, *(own.get(word, word) for word in words))
+    options = replace(by_password(kafka, user=GUEST), group_prefix=prefix)
+    async with opened(kafka.url(prefix, "SASL_SSL"), options, shows_lag=True) as bus:
+        await bus.ensure(RECORDS, 1, "log")
+        await bus.append(RECORDS, ZERO, [b"one", b"two"])
+        await read_all(bus, 2)
+        await bus.truncate(RECORDS, ZERO, Position(1))
+        with pytest.raises(PositionError):
+            await bus.read(RECORDS, ZERO, START, max_bytes=1, wait_s=5.0)
+        told = ""
+        async with asyncio.timeout(30):
+            while f"{prefix}-sampler" not in told:
+                told = await asyncio.to_thread(kafka.tool, GROUPS, "--list")
+    assert not [r for r in caplog.records if r.name.startswith("dgs.") and r.levelno >= logging.WARNING]
+
+
 # Topics --------------------------------------------------------------------------------------------------------------------------
 
 
@@ -175,13 +198,14 @@ async def test_a_position_that_was_removed_says_what_to_restore(kafka: Cluster, 
 async def test_an_entry_that_is_too_large_names_the_setting_and_nothing_is_wedged(kafka: Cluster, prefix: str) -> None:
     async with opened(kafka.url(prefix), KafkaOptions(max_message_bytes=1 << 20, compression_type="none")) as bus:
         await bus.ensure(RECORDS, 2)
+        await bus.append(RECORDS, ZERO, [b"before"])
         beside = [asyncio.create_task(bus.append(RECORDS, PartitionIndex(1), [b"%d" % i])) for i in range(20)]
         with pytest.raises(TooLargeError, match=r"max\.message\.bytes.*kafka_max_message_bytes"):
             await bus.append(RECORDS, ZERO, [bytes(2 << 20)])
         await asyncio.gather(*beside)
         for i in range(5):
             await bus.append(RECORDS, ZERO, [b"%d" % i])
-        assert [e.data for e in await read_all(bus, 5)] == [b"%d" % i for i in range(5)]
+        assert [e.data for e in await read_all(bus, 6)] == [b"before", *(b"%d" % i for i in range(5))]
         assert await bus.end(RECORDS, PartitionIndex(1)) == 20
 
 
@@ -289,3 +313,11 @@ async def test_faults_of_the_network_lose_nothing_and_keep_the_order(
     first_seen = list(dict.fromkeys(seen))
     assert all(a < b for a, b in pairwise(first_seen)), "and what comes again comes after what was there before it"
     assert "Kafka is away" not in caplog.text or "Kafka answers again" in caplog.text
+
+
+def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "aiokafka", None)
+    for name in [name for name in sys.modules if name.startswith("dgs.bus.kafka.") and not name.endswith(("address", "options"))]:
+        monkeypatch.delitem(sys.modules, name)
+    with pytest.raises(InputError, match=r"pip install 'dgs\[kafka\]'"):
+        open_bus("kafka://localhost:9092")

@@ -1,16 +1,16 @@
-"""The writing half of a bus on Kafka: appends to any partition, one at a time each, through one idempotent producer.
+"""The writing half of a bus on Kafka: appends to any partition through one idempotent producer.
 
-A producer keeps its order whatever it has to send again, so an append that was given up as late stands before the one that its
-caller makes instead. A producer that has failed is not used again, since it would refuse, or lose count of, what follows.
+A producer keeps the order of a partition whatever it has to send again, so an append that was given up as late stands before the
+one that its caller makes instead. A producer that has failed is not used again, since it would refuse, or lose count of, what
+follows; it is closed before another one takes over.
 """
 
 import asyncio
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError
+from aiokafka.errors import KafkaError, KafkaTimeoutError
 
 from dgs.bus.kafka.clients import KafkaClients, close
 from dgs.bus.kafka.failures import failure
@@ -23,28 +23,20 @@ APPEND_S = 15.0
 _log = logs.get(__name__)
 
 
-@dataclass(slots=True)
-class _Shared:
-    """A producer, and how many appends use it."""
-
-    producer: AIOKafkaProducer
-    users: int = 0
-    failed: bool = False
-
-
 class Appender:
     """Appends entries under a key.
 
-    The entries of an append that fit into one batch stand next to each other. Between the batches of a larger one those of other
-    processes may stand; appends through this object never mix.
+    The entries of an append are put in together, and so stand next to each other as far as one batch reaches; what comes while a
+    batch of the same partition is on its way makes the next one. Between the batches of a large append those of other processes may
+    stand.
     """
 
     def __init__(self, clients: KafkaClients) -> None:
         self._clients = clients
-        self._shared: _Shared | None = None
+        self._producer: AIOKafkaProducer | None = None
         self._starting = asyncio.Lock()
         self._turns: defaultdict[tuple[str, int], asyncio.Lock] = defaultdict(asyncio.Lock)
-        self._closing: set[asyncio.Task[None]] = set()
+        self._closing: asyncio.Task[None] | None = None
 
     async def append(self, topic: str, partition: int, key: bytes | None, entries: Sequence[bytes]) -> Position | None:
         """Append entries, at least one; return the position behind them, None where the broker did not tell it.
@@ -54,62 +46,37 @@ class Appender:
             StateError: not allowed.
             OSError: not acknowledged; some of the entries may stand there, or come to stand there before any later append.
         """
-        async with self._turns[topic, partition]:
-            try:
-                async with asyncio.timeout(APPEND_S):
-                    shared = await self._current()
-                    shared.users += 1
-                    try:
-                        return await _send(shared.producer, topic, partition, key, entries)
-                    except KafkaError as e:
-                        self._fail(shared, e)
-                        raise failure(e, f"append to {topic}/{partition}") from None
-                    finally:
-                        shared.users -= 1
-                        self._close_unused(shared)
-            except TimeoutError:
-                raise TimeoutError(f"Kafka has not acknowledged entries of {topic}/{partition} within {APPEND_S:g} s") from None
+        producer = None
+        try:
+            async with asyncio.timeout(APPEND_S):
+                async with self._turns[topic, partition]:
+                    producer = await self._current()
+                    waiting = [await producer.send(topic, entry, key, partition) for entry in entries]
+                last = (await asyncio.gather(*waiting))[-1].offset
+        except (TimeoutError, KafkaTimeoutError):
+            raise TimeoutError(f"Kafka has not acknowledged entries of {topic}/{partition} within {APPEND_S:g} s") from None
+        except KafkaError as e:
+            self._replace(producer, e)
+            raise failure(e, f"append to {topic}/{partition}") from None
+        return Position(last + 1) if last >= 0 else None
 
     async def close(self) -> None:
         """Complete what is under way, as far as brokers answer."""
-        if self._shared is not None:
-            await close(self._shared.producer)
-            self._shared = None
-        await asyncio.gather(*self._closing)
+        if self._closing is not None:
+            await self._closing
+        if self._producer is not None:
+            await close(self._producer)
 
-    async def _current(self) -> _Shared:
+    async def _current(self) -> AIOKafkaProducer:
         async with self._starting:
-            if self._shared is None:
-                self._shared = _Shared(await self._clients.producer())
-            return self._shared
+            if self._closing is not None:
+                await asyncio.shield(self._closing)
+                self._closing = None
+            if self._producer is None:
+                self._producer = await self._clients.producer()
+            return self._producer
 
-    def _fail(self, shared: _Shared, error: KafkaError) -> None:
-        shared.failed = True
-        if self._shared is shared:
-            self._shared = None
+    def _replace(self, failed: AIOKafkaProducer | None, error: KafkaError) -> None:
+        if failed is not None and failed is self._producer:
             _log.warning("the producer has failed; another one takes over", cause=error)
-
-    def _close_unused(self, shared: _Shared) -> None:
-        """Close a failed producer once the last append has left it."""
-        if shared.failed and not shared.users:
-            task = asyncio.create_task(close(shared.producer))
-            self._closing.add(task)
-            task.add_done_callback(self._closing.discard)
-
-
-async def _send(
-    producer: AIOKafkaProducer, topic: str, partition: int, key: bytes | None, entries: Sequence[bytes]
-) -> Position | None:
-    """Send entries in as few batches as they fit into, and wait for all of them."""
-    acknowledged = []
-    at = 0
-    while at < len(entries):
-        batch = producer.create_batch()
-        while at < len(entries) and batch.append(timestamp=None, key=key, value=entries[at]) is not None:
-            at += 1
-        batch.close()
-        acknowledged.append(await producer.send_batch(batch, topic, partition=partition))
-        last = batch.record_count()
-    results = await asyncio.gather(*acknowledged)
-    first = results[-1].offset
-    return Position(first + last) if first >= 0 else None
+            self._producer, self._closing = None, asyncio.create_task(close(failed))

@@ -17,6 +17,7 @@ from aiokafka.errors import (
     AuthenticationFailedError,
     KafkaConnectionError,
     KafkaError,
+    ProducerClosed,
     SaslAuthenticationFailed,
     UnsupportedSaslMechanismError,
 )
@@ -32,6 +33,8 @@ FETCH_BYTES = 4 << 20
 """Of a partition, fetched at a time. One entry comes whatever its size."""
 PRODUCE_BYTES = 1 << 20
 """Of a partition, in one batch. One entry goes whatever its size, as far as the topic takes it."""
+REQUEST_BYTES_MOST = 1 << 30
+"""What an entry may have is for the topic to say."""
 CLOSE_S = 5.0
 """A producer that is closed may go on for so long with what it has."""
 
@@ -53,6 +56,7 @@ class KafkaClients:
             enable_idempotence=True,
             compression_type=None if compression == "none" else compression,
             max_batch_size=PRODUCE_BYTES,
+            max_request_size=REQUEST_BYTES_MOST,
         )
         await self._start(producer, "append records")
         return producer
@@ -142,7 +146,9 @@ async def close(client: Any) -> None:
     done, _ = await asyncio.wait([stopping], timeout=CLOSE_S)
     if not done:
         if isinstance(client, AIOKafkaProducer) and client._sender.sender_task is not None:
-            client._sender.sender_task.cancel()  # there is no other way to have it give up what waits for a broker
+            # There is no other way to have it give up what waits for a broker.
+            client._sender.sender_task.cancel()
+            client._message_accumulator.fail_all(ProducerClosed())
         else:
             stopping.cancel()
     with suppress(KafkaError, OSError, asyncio.CancelledError):
