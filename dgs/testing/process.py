@@ -110,7 +110,7 @@ class Life:
         self.process = process
         self.alive = True
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
         self._context = copy_context()
         self._context.run(_LIFE.set, self)
 
@@ -124,8 +124,7 @@ class Life:
 
     def adopt(self, task: "asyncio.Task[Any]") -> None:
         """Take note of a task of this process."""
-        self._tasks[task] = None
-        task.add_done_callback(self._forget)
+        self._tasks.append(task)
         if not self.alive:
             task.cancel()
 
@@ -134,7 +133,7 @@ class Life:
         if not self.alive:
             return
         self.alive, self.process.life = False, None
-        for task in list(self._tasks):
+        for task in self._tasks:
             task.cancel()
         if not self.ended.done():
             self.ended.set_result(None)
@@ -147,10 +146,10 @@ class Life:
         while self.process.paused_until_s > loop.time():  # noqa: ASYNC110 -- its end may be put off
             await asyncio.sleep(self.process.paused_until_s - loop.time())
 
-    async def disk(self) -> None:
-        """Wait for the disk; the process may die here."""
+    def disk_s(self) -> float:
+        """Return how long the disk is to be waited for; the process may die here, CancelledError."""
         self.touch(ANY)
-        await asyncio.sleep(self.process.random.random() * self.process.disk_s * self.process.slowness)
+        return self.process.random.random() * self.process.disk_s * self.process.slowness
 
     def touch(self, kind: str) -> None:
         """Pass a point of a kind in no time.
@@ -165,9 +164,6 @@ class Life:
                 return
             self.kill()
         raise asyncio.CancelledError
-
-    def _forget(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.pop(task, None)
 
     def _done(self, main: "asyncio.Task[None]") -> None:
         failure = None if main.cancelled() else main.exception()
