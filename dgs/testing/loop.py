@@ -69,6 +69,11 @@ class VirtualLoop(asyncio.BaseEventLoop):
         self.call_later(life.disk_s() if life is not None else 0.0, _in_line, done, life, func, args)
         return done
 
+    def close(self) -> None:
+        """Forget what it has not come to."""
+        super().close()
+        self._timers.clear()
+
     def _run_once(self) -> None:
         """Call what is ready, after time has passed if nothing is; `run_forever` asks for it again and again."""
         ready, timers = self._ready, self._timers

@@ -289,7 +289,12 @@ class SimDeployment:
         if self._coordinator is None or not self._coordinator[0].alive:
             raise UnreachableError("the coordinator is down")
         life, coordinator = self._coordinator
-        task = life.spawn(getattr(coordinator, method)(*arguments))
+
+        async def answered() -> Any:
+            await life.point()
+            return await getattr(coordinator, method)(*arguments)
+
+        task = life.spawn(answered())
         await asyncio.wait([task])
         await asking.point()
         if task.cancelled():
