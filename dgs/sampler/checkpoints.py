@@ -8,10 +8,11 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from dgs.core.types import PartitionIndex
+from dgs.core.types import PartitionIndex, Position
 from dgs.store.checkpoints import Checkpoints
 from dgs.store.manifest import SAMPLER, Part
 from dgs.store.objects import Objects, Pace
@@ -41,6 +42,13 @@ class CopiedStore(Protocol):
         """Make a copy of what is committed in a new folder; raises OSError."""
 
 
+class CopyView(Protocol):
+    """A copy of a store, for looking only."""
+
+    def committed(self) -> tuple[Position, bytes] | None:
+        """See `Store.committed`."""
+
+
 class SamplerCheckpoints:
     """Takes part in checkpoints for one partition.
 
@@ -51,6 +59,7 @@ class SamplerCheckpoints:
         folder: for links, on the disk of the store; nobody else's.
         asked: returns the id of the checkpoint that is being created, if one is.
         opened: opens the destination; in a thread.
+        view: opens what the store has made in the folder.
     """
 
     def __init__(
@@ -62,6 +71,7 @@ class SamplerCheckpoints:
         *,
         asked: Callable[[], str | None],
         opened: Callable[[], Checkpoints],
+        view: Callable[[Path], AbstractContextManager[CopyView]] = StoreView,
     ) -> None:
         self._partition = partition
         self._none_sent = [0] * serving_partitions
@@ -69,6 +79,7 @@ class SamplerCheckpoints:
         self._folder = folder
         self._asked = asked
         self._opened = opened
+        self._view = view
         self._checkpoints: Checkpoints | None = None
         self._objects: Objects | None = None
         self._pace = Pace()
@@ -112,7 +123,7 @@ class SamplerCheckpoints:
         assert self._checkpoints is not None, "sent before it was opened"
         assert self._objects is not None, "sent before it was opened"
         self._objects.reset()
-        with StoreView(self._folder) as view:
+        with self._view(self._folder) as view:
             committed = view.committed()
         position, numbers = (0, {}) if committed is None else (committed[0], json.loads(committed[1]))
         paths = [p for p in sorted(self._folder.iterdir()) if p.is_file() and p.name not in LEFT_OUT]

@@ -18,6 +18,7 @@ from dgs.bus.outbox import Outbox
 from dgs.codec.entries import BlockPack, LogEntry, RequestPack, encode_blocks
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.state import State
+from dgs.coordinator.truncation import Truncation
 from dgs.core.blocks import DELTA, WHOLE, Blocks
 from dgs.core.kernels.replica import PENDING, SUBSCRIBED
 from dgs.core.operators import OperatorSet
@@ -279,11 +280,29 @@ async def _write_to_some(self: Coordinator) -> None:
 _write_pending = Coordinator._write_pending
 _rounds = OperatorSet.rounds
 
+
+# Checkpoints ----------------------------------------------------------------------------------------------------------------
+
+
+async def _ends_one_after_the_other(self: Coordinator) -> Any:
+    sizes = {RECORDS: self.deployment.partitions, SAMPLES: self.deployment.serving_partitions}
+    async with self._ordering:
+        state = self._state.to_json()
+        ends = {topic: [await self._bus.end(topic, PartitionIndex(p)) for p in range(size)] for topic, size in sizes.items()}
+        await self._bus.ends([])  # the simulator's logs are in files from here on
+        return state, ends
+
+
+def _needed_by_partitions(self: Truncation, partition: PartitionIndex) -> int | None:
+    return self._snapshots.get(partition)
+
+
 SAMPLERS, SERVING = ("sampler",), ("serving", "frontend")
 LONG: Mapping[str, Any] = {"loads": [50], "pauses": [[0.01]]}
 """Much happens, and takes its time, so that faults happen meanwhile."""
 LARGE_PIECES: Mapping[str, Any] = {**LONG, "together": False, "piece_bytes": 10_000, "pack_bytes": 1500}
 """How much is applied at a time is as chance has it."""
+CHECKPOINTS: Mapping[str, Any] = {**LONG, "together": True, "checkpoints": True}
 
 BUGS: dict[str, Bug] = {
     "a sampler applies duplicates": Bug(
@@ -349,6 +368,14 @@ BUGS: dict[str, Bug] = {
         _patched(SamplerMachine, "_subscriptions", _commit_no_subscribers), ["crash", "kill", "older state"]
     ),
     "the coordinator answers before it saves": Bug(_patched(Coordinator, "_change", _answer_before_saving), ["coordinator"]),
+    "a checkpoint has the ends of the logs one after the other": Bug(
+        _patched(Coordinator, "at_one_moment", _ends_one_after_the_other), ["checkpoint", "slow"], ["frontend"], CHECKPOINTS
+    ),
+    "what checkpoints need is truncated": Bug(
+        _patched(Truncation, "_samples_needed", _needed_by_partitions),
+        ["checkpoint"],
+        shape={**CHECKPOINTS, "serving_partitions": 1, "snapshot_interval_s": 0.03},
+    ),
     "the coordinator leaves a partition out": Bug(_patched(Coordinator, "_write_pending", _write_to_some)),
 }
 

@@ -37,6 +37,15 @@ class Victims(Protocol):
     def end_twin(self, name: str, promoted: bool) -> None:
         """The second copy dies, or the first one does and goes on from the second one's state."""
 
+    def make_checkpoint(self) -> None:
+        """A checkpoint is asked for."""
+
+    def restore(self) -> None:
+        """All processes die, and everything goes back to the newest checkpoint, under a new log id."""
+
+    def restore_partition(self, name: str) -> None:
+        """A partition loses its disk, and lives again from what the newest checkpoint has of it, with the log as it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Crash:
@@ -193,6 +202,35 @@ class TwinEnds(Timed):
         at.end_twin(self.process, self.promoted)
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointBegins(Timed):
+    """A checkpoint is asked for: no fault, but what others need."""
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.make_checkpoint()
+
+
+@dataclass(frozen=True, slots=True)
+class Restored(Timed):
+    """Everything is lost, and the newest checkpoint is restored."""
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.restore()
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionRestored(Timed):
+    """A partition loses its disk, and is restored from the newest checkpoint."""
+
+    partition: str
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.restore_partition(self.partition)
+
+
 Fault = (
     Crash
     | Kill
@@ -206,6 +244,9 @@ Fault = (
     | OlderState
     | TwinBegins
     | TwinEnds
+    | CheckpointBegins
+    | Restored
+    | PartitionRestored
 )
 
 
@@ -302,6 +343,18 @@ class _Drawing:
         end_s = at_s + rnd.choice([0.05, 0.2, 0.5])
         return [TwinBegins(at_s, name, rnd.choice([0, 1, 3, 1000])), TwinEnds(end_s, name, rnd.random() < 0.5)]
 
+    def _checkpoint(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        """One is created, and maybe needed a while later."""
+        if not self._workload.checkpoints:
+            return []
+        begun, needed_s, use = CheckpointBegins(at_s), at_s + 0.3 + rnd.random() * self._most_s, rnd.random()
+        if use < 0.3:
+            return [begun]
+        return [
+            begun,
+            Restored(needed_s) if use < 0.65 else PartitionRestored(needed_s, rnd.choice(self._samplers + self._serving)),
+        ]
+
     _KINDS: ClassVar[dict[str, Callable[["_Drawing", random.Random, float], list[Fault]]]] = {
         "crash": _crash,
         "crash at disk": _crash_at_disk,
@@ -316,4 +369,5 @@ class _Drawing:
         "disk refuses": _disk_refuses,
         "older state": _older_state,
         "twin": _twin,
+        "checkpoint": _checkpoint,
     }

@@ -11,9 +11,9 @@ from dgs.bus.base import RECORDS, Entry
 from dgs.codec.entries import BlockPack, RequestPack, decode_entry
 from dgs.coordinator.barriers import BarrierState
 from dgs.coordinator.coordinator import Coordinator
+from dgs.coordinator.state import State
 from dgs.core.catalog import Catalog
 from dgs.core.control import BARRIER, ControlItem
-from dgs.core.deployment import Deployment
 from dgs.core.kernels.replica import PENDING
 from dgs.core.layout import Layouts
 from dgs.core.operators import InstalledQuery, Operator, OperatorSet
@@ -72,27 +72,43 @@ class Invariants:
         digest: of all that has been seen, in order.
     """
 
-    def __init__(self, deployment: Deployment, workload: Workload) -> None:
+    def __init__(self, workload: Workload) -> None:
         operators = OperatorSet()
         for number, document in enumerate(workload.plans):
             operators = operators.install(f"q{number}", read_query(document, SCHEMA), SCHEMA)
-        self._deployment = deployment
-        self._owner = {v: partition_of(v, deployment.partitions) for v in IDS}
-        self._server = {v: partition_of(v, deployment.serving_partitions) for v in IDS}
+        self._partitions = workload.partitions
+        self._queries = operators.queries
+        self._owner = {v: partition_of(v, workload.partitions) for v in IDS}
+        self._server = {v: partition_of(v, workload.serving_partitions) for v in IDS}
         self._operators = {o.id: o for o in operators.operators}
         self._catalog = Catalog(SCHEMA, Layouts(SCHEMA, [DIMENSION]), operators)
-        self.rows = RowVersions(SCHEMA, operators.queries)
         self.sent: dict[bytes, list[Raw]] = {}
         self.acknowledged: list[tuple[Place, bytes]] = []
         self.barriers_set: set[tuple[str, int]] = set()
-        self.ends: dict[Place, int] = {}
-        self.ready: list[int] | None = None
         self.answers = 0
         self.digest = hashlib.blake2b(digest_size=16)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.rows = RowVersions(SCHEMA, self._queries)
+        self.ends: dict[Place, int] = {}
+        self.ready: list[int] | None = None
         self._items: dict[tuple[str, int, int, int], bytes] = {}
-        self._control = [0] * deployment.partitions
-        self._barriers: list[dict[int, int]] = [{} for _ in range(deployment.partitions)]
+        self._control = [0] * self._partitions
+        self._barriers: list[dict[int, int]] = [{} for _ in range(self._partitions)]
         self._ready_count = 0
+
+    def go_back(self, journal: dict[Place, list[Entry]], state: State) -> None:
+        """All logs and the coordinator's state are those of a checkpoint; what came later never was."""
+        standing = {place: {entry.data for entry in entries} for place, entries in journal.items()}
+        self.acknowledged = [(place, data) for place, data in self.acknowledged if data in standing[place]]
+        self.barriers_set = {
+            (name, n) for name, n in self.barriers_set if name in state.barriers and n in state.barriers[name].loaders
+        }
+        self._begin()
+        for place in sorted(journal):
+            for entry in journal[place]:
+                self.on_entry(place, entry)
 
     # Entries ----------------------------------------------------------------------------------------------------------------
 

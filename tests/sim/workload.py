@@ -43,6 +43,7 @@ class Workload:
         pack_bytes: an entry of blocks is no larger, unless one block is.
         piece_bytes: as much is applied at a time: part of an entry, or several.
         gather_s: so long a serving partition lets entries gather.
+        checkpoints: whether it can make some.
         steps: of all loaders; each takes its own in this order.
     """
 
@@ -56,6 +57,7 @@ class Workload:
     gather_s: float
     commit_interval_s: float
     snapshot_interval_s: float
+    checkpoints: bool
     plans: tuple[dict[str, Any], ...] = field(repr=False)
     steps: tuple[Step, ...]
 
@@ -98,16 +100,18 @@ def draw(
         partitions=rnd.choice([1, 1, 2, 2, 3]),
         serving_partitions=rnd.choice([1, 1, 2, 2, 3]),
         idle_items=rnd.choice([1, 1, 2, 4, 20]),
-        together=rnd.random() < 0.3,
+        together=rnd.random() < 0.4,
         synced=rnd.random() < 0.5,
         pack_bytes=rnd.choice([150, 1500]),
         piece_bytes=rnd.choice([300, 1000, 10_000]),
         gather_s=rnd.choice([0.0, 0.0, 0.01]),
         commit_interval_s=rnd.choice([0.005, 0.03, 0.1, 0.5]),
         snapshot_interval_s=rnd.choice([0.0, 0.08, 0.25]),
+        checkpoints=False,
         plans=plans,
         steps=tuple(steps),
     )
+    drawn = replace(drawn, checkpoints=drawn.together and rnd.random() < 0.7)
     return replace(drawn, **shape)
 
 
