@@ -65,7 +65,7 @@ class StateFile:
         """
         content = state.to_json()
         document = {"format": FORMAT, "deployment": self._belongs_to, "crc32": _checksum(content), "state": content}
-        write_durably(self.path, json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n")
+        write_durably(self.path, json.dumps(document, ensure_ascii=False).encode() + b"\n")
 
     def _damaged(self, cause: Exception) -> StateError:
         what = f"{cause} is missing" if isinstance(cause, KeyError) else str(cause)

@@ -136,7 +136,7 @@ def _rename(part: Part, directory: DataDir, log_id: str) -> None:
     if part.kind == SAMPLER:
         _rename_store(directory.sampler(part.partition), part, log_id)
     else:
-        _rename_snapshot(directory.serving(part.partition) / part.files[0].path, log_id)
+        rename_snapshot(directory.serving(part.partition) / part.files[0].path, log_id)
 
 
 def _rename_store(path: Path, part: Part, log_id: str) -> None:
@@ -151,7 +151,8 @@ def _rename_store(path: Path, part: Part, log_id: str) -> None:
         store.close()
 
 
-def _rename_snapshot(path: Path, log_id: str) -> None:
+def rename_snapshot(path: Path, log_id: str) -> None:
+    """Let a snapshot be that of another log id."""
     given = path.with_name(f"{path.name}.given")
     path.replace(given)
     draft = SnapshotDraft(path)

@@ -6,10 +6,12 @@ Files are links until they are sent.
 import asyncio
 import json
 import shutil
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
-from dgs.core.types import PartitionIndex
+from dgs.core.types import PartitionIndex, Position
 from dgs.store.manifest import SAMPLER, Part
 from dgs.store.objects import Objects
 from dgs.store.view import StoreView
@@ -33,6 +35,13 @@ class CopiedStore(Protocol):
         """Make a copy of what is committed in a new folder; raises OSError."""
 
 
+class CopyView(Protocol):
+    """A copy of a store, for looking only."""
+
+    def committed(self) -> tuple[Position, bytes] | None:
+        """See `Store.committed`."""
+
+
 class SamplerPart:
     """See `dgs.store.participation.SendingPartition`.
 
@@ -41,13 +50,22 @@ class SamplerPart:
         serving_partitions: how many channels it has.
         store: what it commits to.
         folder: for links, on the disk of the store; nobody else's.
+        view: opens what the store has made there.
     """
 
-    def __init__(self, partition: PartitionIndex, serving_partitions: int, store: CopiedStore, folder: Path) -> None:
+    def __init__(
+        self,
+        partition: PartitionIndex,
+        serving_partitions: int,
+        store: CopiedStore,
+        folder: Path,
+        view: Callable[[Path], AbstractContextManager[CopyView]] = StoreView,
+    ) -> None:
         self._partition = partition
         self._none_sent = [0] * serving_partitions
         self._store = store
         self._folder = folder
+        self._view = view
 
     @property
     def name(self) -> str:
@@ -65,7 +83,7 @@ class SamplerPart:
 
     def send(self, objects: Objects) -> Part:
         """Send what is linked; see `SendingPartition.send`."""
-        with StoreView(self._folder) as view:
+        with self._view(self._folder) as view:
             committed = view.committed()
         position, numbers = (0, {}) if committed is None else (committed[0], json.loads(committed[1]))
         paths = [p for p in sorted(self._folder.iterdir()) if p.is_file() and p.name not in LEFT_OUT]

@@ -7,10 +7,14 @@ nobody reads it before, and a power loss takes it away. Nothing is deleted that 
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
+from dgs.bus.archive import partition_directory
 from dgs.bus.base import Entry
+from dgs.bus.frames import encode
 from dgs.bus.memory import MemoryLog
+from dgs.bus.segments import segment_path
 from dgs.core.errors import StateError
 from dgs.core.types import PartitionIndex, Position
 from dgs.testing.process import APPEND, Life
@@ -33,11 +37,13 @@ class SimLogs:
     Attributes:
         journal: every entry that ever could be read.
         pinned: logs that are not truncated, as a copy of their reader still needs them.
+        files: where checkpoints find the logs as files; written when they ask for the ends, as nobody else does.
     """
 
     def __init__(self, *, synced: bool, on_entry: Callable[[Place, Entry], None]) -> None:
         self.journal: dict[Place, list[Entry]] = {}
         self.pinned: set[Place] = set()
+        self.files: Path | None = None
         self._synced = synced
         self._on_entry = on_entry
         self._logs: dict[Place, MemoryLog] = {}
@@ -62,6 +68,28 @@ class SimLogs:
     def ends(self, topic: str) -> list[Position]:
         """Return where all logs of a topic end."""
         return [log.end for (name, _), log in sorted(self._logs.items(), key=lambda item: item[0]) if name == topic]
+
+    def write_files(self) -> None:
+        """Write what is new in the logs to their files, as a local bus would have done: positions are the same."""
+        if self.files is None:
+            return
+        for (topic, p), entries in self.journal.items():
+            directory = partition_directory(self.files, topic, PartitionIndex(p))
+            directory.mkdir(parents=True, exist_ok=True)
+            with segment_path(directory, Position(0)).open("ab") as file:
+                at = file.tell()
+                file.write(b"".join(encode([entry.data for entry in entries if entry.position >= at])))
+
+    def go_back(self, ranges: Mapping[Place, tuple[Position, Position]], files: Path) -> None:
+        """Be what a checkpoint has: each log from a position up to an end, as if nothing had come later. The files are others."""
+        self._unsynced.clear()
+        self.pinned.clear()
+        self.files = files
+        for place, (begin, end) in ranges.items():
+            self.journal[place] = [entry for entry in self.journal[place] if entry.position < end]
+            log = self._logs[place] = MemoryLog(self._logs[place].name)
+            log.append([entry.data for entry in self.journal[place]])
+            log.truncate(begin)
 
     def write(self, place: Place, entries: Sequence[bytes]) -> None:
         """Append entries; where they have to be synced, they can be read after `sync`."""
@@ -154,6 +182,7 @@ class SimBus:
     async def ends(self, topics: Sequence[str]) -> dict[str, list[Position]]:
         """See `Bus.ends`."""
         await self._life.point()
+        self._logs.write_files()
         return {topic: self._logs.ends(topic) for topic in topics}
 
     async def truncate(self, topic: str, partition: PartitionIndex, position: Position) -> None:

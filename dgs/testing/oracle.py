@@ -3,6 +3,7 @@
 It shares nothing with the machines but the plan and the arithmetic of scores, which golden vectors fix.
 """
 
+import functools
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from dgs.core.schema import Schema
 from dgs.core.strategies import NEVER, digest, order, tie
 
 Attributes = Mapping[str, Any]
+
+_digest, _tie, _order = (functools.lru_cache(1 << 14)(pure) for pure in (digest, tie, order))  # asked for again and again
 
 
 class SampledEdge(NamedTuple):
@@ -66,12 +69,12 @@ class Oracle:
         """Return a plan node's sample at one vertex: everything sorted, the best K taken; by destination type, best first."""
         assert node.etype is not None
         edge_type, src_type = self.schema.edge_types[node.etype].name, self.schema.vertex_types[node.vtype].name
-        d = digest(node.strategy, edge_type, src_type, seed=node.seed, half_life=node.half_life)
+        d = _digest(node.strategy, edge_type, src_type, seed=node.seed, half_life=node.half_life)
         scored = []
         for (timestamp, dst_type, dst), attributes in self.edges[node.etype, node.vtype, source].items():
             weight = attributes.get(node.weight_attr) if node.weight_attr else None
-            h = tie(d, source, dst, timestamp)
-            score = order(node.strategy, h, timestamp, 1.0 if weight is None else float(weight), node.half_life or 0.0)
+            h = _tie(d, source, dst, timestamp)
+            score = _order(node.strategy, h, timestamp, 1.0 if weight is None else float(weight), node.half_life or 0.0)
             if score == NEVER and node.strategy.weighted:
                 continue
             scored.append((score, h, dst, dst_type, timestamp, attributes))

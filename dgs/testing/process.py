@@ -44,7 +44,7 @@ class SimProcess:
     Attributes:
         life: the present one, None while it is dead.
         passed: how many points of each kind it has passed in all its lives.
-        crash_points: by kind, at which it dies.
+        crash_points: by kind, at which it dies, and in how many seconds which other process dies, too.
         appends_fail_until_s: until then most of its appends fail; see `dgs.testing.bus`.
         refusals: so many of the next writes to its disk are refused.
         paused_until_s: until then it does nothing.
@@ -59,7 +59,7 @@ class SimProcess:
         self.random = random.Random(f"{seed}/{name}")
         self.life: Life | None = None
         self.passed = dict.fromkeys(KINDS, 0)
-        self.crash_points: dict[str, set[int]] = {kind: set() for kind in KINDS}
+        self.crash_points: dict[str, dict[int, tuple[float, SimProcess] | None]] = {kind: {} for kind in KINDS}
         self.appends_fail_until_s = 0.0
         self.refusals = 0
         self.paused_until_s = 0.0
@@ -110,7 +110,7 @@ class Life:
         self.process = process
         self.alive = True
         self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._tasks: dict[asyncio.Task[Any], None] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
         self._context = copy_context()
         self._context.run(_LIFE.set, self)
 
@@ -124,9 +124,9 @@ class Life:
 
     def adopt(self, task: "asyncio.Task[Any]") -> None:
         """Take note of a task of this process."""
-        self._tasks[task] = None
-        task.add_done_callback(self._forget)
-        if not self.alive:
+        if self.alive:
+            self._tasks.append(task)
+        else:
             task.cancel()
 
     def kill(self) -> None:
@@ -134,8 +134,9 @@ class Life:
         if not self.alive:
             return
         self.alive, self.process.life = False, None
-        for task in list(self._tasks):
+        for task in self._tasks:
             task.cancel()
+        self._tasks.clear()
         if not self.ended.done():
             self.ended.set_result(None)
 
@@ -147,10 +148,11 @@ class Life:
         while self.process.paused_until_s > loop.time():  # noqa: ASYNC110 -- its end may be put off
             await asyncio.sleep(self.process.paused_until_s - loop.time())
 
-    async def disk(self) -> None:
-        """Wait for the disk; the process may die here."""
+    def disk_s(self) -> float:
+        """Return how long the disk is to be waited for; the process may die here, CancelledError."""
         self.touch(ANY)
-        await asyncio.sleep(self.process.random.random() * self.process.disk_s * self.process.slowness)
+        paused_s = max(0.0, self.process.paused_until_s - asyncio.get_running_loop().time())
+        return paused_s + self.process.random.random() * self.process.disk_s * self.process.slowness
 
     def touch(self, kind: str) -> None:
         """Pass a point of a kind in no time.
@@ -164,10 +166,10 @@ class Life:
             if process.passed[kind] not in process.crash_points[kind]:
                 return
             self.kill()
+            if along := process.crash_points[kind][process.passed[kind]]:
+                after_s, other = along
+                asyncio.get_running_loop().call_later(after_s, other.kill)
         raise asyncio.CancelledError
-
-    def _forget(self, task: "asyncio.Task[Any]") -> None:
-        self._tasks.pop(task, None)
 
     def _done(self, main: "asyncio.Task[None]") -> None:
         failure = None if main.cancelled() else main.exception()

@@ -4,9 +4,10 @@ They change the production classes while a block lasts, and nothing else; `BUGS`
 """
 
 import asyncio
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 from unittest.mock import patch
 
@@ -17,6 +18,7 @@ from dgs.bus.outbox import Outbox
 from dgs.codec.entries import BlockPack, LogEntry, RequestPack, encode_blocks
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.state import State
+from dgs.coordinator.truncation import Truncation
 from dgs.core.blocks import DELTA, WHOLE, Blocks
 from dgs.core.kernels.replica import PENDING, SUBSCRIBED
 from dgs.core.operators import OperatorSet
@@ -32,6 +34,7 @@ from dgs.serving.image import RowsImage
 from dgs.serving.machine import ServingMachine
 from dgs.serving.run import Run
 from dgs.serving.worker import ServingWorker
+from tests.sim.history import Script, script
 
 Plant = Callable[[], Iterator[None]]
 
@@ -42,11 +45,18 @@ class Bug:
 
     Attributes:
         plant: puts it in and takes it out again.
-        kinds: of the faults of the world that bring it to light; any where there are none.
+        kinds, victims: of the faults of the world that bring it to light; any where there are none.
+        shape: of workloads that do.
     """
 
     plant: Plant
     kinds: Sequence[str] = ()
+    victims: Sequence[str] = ()
+    shape: Mapping[str, Any] = field(default_factory=dict)
+
+    def script(self, seed: int) -> Script:
+        """Draw a history in which it may show."""
+        return script(seed, self.kinds, self.victims, **self.shape)
 
 
 def _believes(machine: type, method: str, received: Callable[[int, Any], int]) -> Plant:
@@ -125,12 +135,13 @@ def _feed_subscribers_only(self: SamplerMachine, changes: list[Changed]) -> list
 
 def _emit_in_table_order(self: SamplerMachine, changes: list[Changed]) -> list[Emission]:
     """Emit in the order of a hash table that is another one in every life."""
-    began = self.__dict__.setdefault("began_at", self.state.position)
-    orders = [np.argsort(mix_array(c.vertices.astype(np.int64) + began)) for c in changes]
+    life = self.__dict__.setdefault("life", next(_lives))
+    orders = [np.argsort(mix_array(c.vertices.astype(np.int64) + life)) for c in changes]
     return _route(self, [Changed(c.rows, c.vertices[o], c.blocks.take(o)) for c, o in zip(changes, orders, strict=True)])
 
 
 _route = SamplerMachine._route
+_lives = itertools.count()
 
 
 def _note_before_items(self: SamplerWorker) -> None:
@@ -269,44 +280,102 @@ async def _write_to_some(self: Coordinator) -> None:
 _write_pending = Coordinator._write_pending
 _rounds = OperatorSet.rounds
 
+
+# Checkpoints ----------------------------------------------------------------------------------------------------------------
+
+
+async def _ends_one_after_the_other(self: Coordinator) -> Any:
+    sizes = {RECORDS: self.deployment.partitions, SAMPLES: self.deployment.serving_partitions}
+    async with self._ordering:
+        state = self._state.to_json()
+        ends = {topic: [await self._bus.end(topic, PartitionIndex(p)) for p in range(size)] for topic, size in sizes.items()}
+        await self._bus.ends([])  # the simulator's logs are in files from here on
+        return state, ends
+
+
+def _needed_by_partitions(self: Truncation, partition: int) -> int | None:
+    return self._needs.samples_needed(partition)
+
+
+SAMPLERS, SERVING = ("sampler",), ("serving", "frontend")
+LONG: Mapping[str, Any] = {"loads": [50], "pauses": [[0.01]]}
+"""Much happens, and takes its time, so that faults happen meanwhile."""
+LARGE_PIECES: Mapping[str, Any] = {**LONG, "together": False, "piece_bytes": 10_000, "pack_bytes": 1500}
+"""How much is applied at a time is as chance has it."""
+CHECKPOINTS: Mapping[str, Any] = {**LONG, "together": True, "checkpoints": True}
+
 BUGS: dict[str, Bug] = {
-    "a sampler applies duplicates": Bug(_sampler_reads(lambda had, pack: min(had, pack.first - 1)), ["duplicates", "bus fails"]),
+    "a sampler applies duplicates": Bug(
+        _sampler_reads(lambda had, pack: min(had, pack.first - 1)), ["duplicates", "bus fails"], SERVING, {"loads": [50]}
+    ),
     "a serving partition applies duplicates": Bug(
         _serving_reads(lambda had, pack: min(had, pack.first - 1)), ["duplicates", "crash", "bus fails"]
     ),
-    "a sampler accepts gaps": Bug(_sampler_reads(lambda had, pack: max(had, pack.first - 1)), ["bus fails"]),
-    "a serving partition accepts gaps": Bug(_serving_reads(lambda had, pack: max(had, pack.first - 1)), ["bus fails"]),
+    "a sampler accepts gaps": Bug(_sampler_reads(lambda had, pack: max(had, pack.first - 1)), ["bus fails"], SERVING, LONG),
+    "a serving partition accepts gaps": Bug(
+        _serving_reads(lambda had, pack: max(had, pack.first - 1)), ["bus fails"], SAMPLERS, LONG
+    ),
     "only the failed entry is sent again": Bug(_patched(Outbox, "_append", _only_the_first_again), ["bus fails"]),
     "a commit does not wait for what was emitted": Bug(
         _patched(Outbox, "settled", _settled_samples_at_once), ["bus fails", "crash", "kill"]
     ),
     "a snapshot does not wait for what was emitted": Bug(
-        _patched(Outbox, "settled", _settled_requests_at_once), ["bus fails", "crash", "kill"]
+        _patched(Outbox, "settled", _settled_requests_at_once),
+        ["bus fails", "kill"],
+        SERVING,
+        {**LONG, "snapshot_interval_s": 0.03},
     ),
     "a snapshot does not wait for rounds that were told": Bug(
-        _patched(ServingWorker, "_settled", _settle_without_rounds), ["coordinator", "crash at disk"]
+        _patched(ServingWorker, "_settled", _settle_without_rounds),
+        ["coordinator"],
+        shape={**LONG, "barriers": [8], "together": False, "serving_partitions": 1, "snapshot_interval_s": 0.03},
     ),
     "additions come before removals": Bug(_patched(ServingMachine, "_edge_blocks", _add_before_removing)),
     "only subscribers are fed": Bug(_patched(SamplerMachine, "_route", _feed_subscribers_only)),
-    "blocks come in table order": Bug(_patched(SamplerMachine, "_route", _emit_in_table_order), ["crash at disk"]),
+    "blocks come in table order": Bug(
+        _patched(SamplerMachine, "_route", _emit_in_table_order), ["kill"], SAMPLERS, {**LONG, "commit_interval_s": 0.1}
+    ),
     "an unsubscribe is lost": Bug(_patched(needs, "_request", _lose_unsubscribes)),
     "rows are shown while pending": Bug(_patched(ServingMachine, "_edge_blocks", _show_pending_rows), ["slow"]),
-    "an older answer ends the wait": Bug(_patched(ServingMachine, "_edge_blocks", _take_any_answer), ["slow", "pause"]),
+    "an older answer ends the wait": Bug(
+        _patched(ServingMachine, "_edge_blocks", _take_any_answer),
+        ["slow", "pause"],
+        ["sampler-0"],
+        {"loads": [100], "pauses": [[0.0]], "sources": [3], "barriers": [0], "partitions": 2, "idle_items": 1, "gather_s": 0.0},
+    ),
     "a barrier has one round less": Bug(_patched(OperatorSet, "rounds", lambda self: max(1, _rounds(self) - 1))),
     "notes run ahead": Bug(_patched(SamplerWorker, "_flush", _note_before_items)),
     "positions go back": Bug(_patched(ServingMachine, "apply", _positions_go_back)),
-    "a snapshot is not of one cut": Bug(_patched(RowsImage, "preserve", lambda *_: None), ["crash at disk"]),
+    "a snapshot is not of one cut": Bug(
+        _patched(RowsImage, "preserve", lambda *_: None), ["kill"], SERVING, {**LONG, "snapshot_interval_s": 0.03}
+    ),
     "a sweep depends on pieces": Bug(
-        _patched(ServingMachine, "_apply_items", _sweep_where_a_piece_ends), ["crash at disk", "twin"]
+        _patched(ServingMachine, "_apply_items", _sweep_where_a_piece_ends),
+        ["twin"],
+        SERVING,
+        {**LARGE_PIECES, "idle_items": 4, "gather_s": 0.01},
     ),
     "a run goes on over the answer to what it asks for": Bug(
-        _patched(Run, "early_answer", lambda *_: None), ["crash at disk", "older state"]
+        _patched(Run, "early_answer", lambda *_: None),
+        ["kill", "older state"],
+        SERVING,
+        {**LARGE_PIECES, "idle_items": 20, "gather_s": 0.0},
     ),
-    "history forgets what a commit is writing": Bug(_patched(History, "freeze", _forget_what_is_frozen), ["bus fails"]),
+    "history forgets what a commit is writing": Bug(
+        _patched(History, "freeze", _forget_what_is_frozen), ["bus fails"], SAMPLERS, {"loads": [50], "commit_interval_s": 0.03}
+    ),
     "a subscription is not committed": Bug(
         _patched(SamplerMachine, "_subscriptions", _commit_no_subscribers), ["crash", "kill", "older state"]
     ),
     "the coordinator answers before it saves": Bug(_patched(Coordinator, "_change", _answer_before_saving), ["coordinator"]),
+    "a checkpoint has the ends of the logs one after the other": Bug(
+        _patched(Coordinator, "at_one_moment", _ends_one_after_the_other), ["checkpoint", "slow"], ["frontend"], CHECKPOINTS
+    ),
+    "what checkpoints need is truncated": Bug(
+        _patched(Truncation, "_samples_needed", _needed_by_partitions),
+        ["checkpoint"],
+        shape={**CHECKPOINTS, "serving_partitions": 1, "snapshot_interval_s": 0.03},
+    ),
     "the coordinator leaves a partition out": Bug(_patched(Coordinator, "_write_pending", _write_to_some)),
 }
 

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import random
-import shutil
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
@@ -13,19 +12,17 @@ from dgs.bus.dead_letters import DeadEntry
 from dgs.bus.topics import ensure_topics
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.rounds import Rounds
-from dgs.coordinator.state_file import StateFile
-from dgs.core.deployment import Deployment
 from dgs.core.errors import UnreachableError
 from dgs.core.types import PartitionIndex, Position
 from dgs.insist import insist
 from dgs.sampler.worker import SamplerWorker
 from dgs.serving.snapshots import Snapshots
 from dgs.serving.worker import ServingWorker
+from dgs.store.manifest import Manifest
 from dgs.store.snapshots import SnapshotFolder
 from dgs.testing.bus import Place, SimBus, SimLogs
-from dgs.testing.graph import SCHEMA
 from dgs.testing.process import Life, SimProcess, running_life
-from dgs.testing.store import SimStore
+from tests.sim.disks import Disks
 from tests.sim.invariants import Invariants, Served, ViolationError
 from tests.sim.loader import SimLoader
 from tests.sim.workload import Workload
@@ -62,24 +59,19 @@ class SimDeployment:
     def __init__(self, workload: Workload, seed: int, folder: Path) -> None:
         self._seed = seed
         self._workload = workload
-        self._folder = folder
         self._random = random.Random(f"{seed}/deployment")
-        self._deployment = Deployment(
-            "log", 1, workload.partitions, workload.serving_partitions, SCHEMA, idle_items=workload.idle_items
-        )
-        self.invariants = Invariants(self._deployment, workload)
+        self.invariants = Invariants(workload)
         self.logs = SimLogs(synced=workload.synced, on_entry=self.invariants.on_entry)
+        self._disks = Disks(workload, self.logs, seed, folder)
+        self._checkpoints = self._disks.checkpoints
         self.processes: dict[str, SimProcess] = {}
         self.serving: dict[str, Served] = {}
         self.samplers: dict[str, SamplerWorker] = {}
         self.crashes = 0
         self.loaders = {f"loader-{n}": self._loader(n) for n in workload.loaders}
-        self._stores = {f"sampler-{p}": SimStore() for p in range(workload.partitions)}
-        self._folders = {f"serving-{s}": folder / f"serving-{s}" for s in range(workload.serving_partitions)}
         self._coordinator: tuple[Life, Coordinator] | None = None
         self._failure: BaseException | None = None
         self._calm = False
-        self._file = StateFile(folder / "state.json", self._deployment)
 
     @property
     def parts(self) -> dict[str, Main]:
@@ -100,7 +92,7 @@ class SimDeployment:
             for name, main in self.parts.items():
                 group.create_task(self._keep(name, main))
             for name, loader in self.loaders.items():
-                group.create_task(self._keep(name, loader.run, loader))
+                group.create_task(self._keep(name, loader.run))
             group.create_task(self._requests())
 
     # Faults, see `tests.sim.faults.Victims` -------------------------------------------------------------------------------------
@@ -127,29 +119,17 @@ class SimDeployment:
     def set_back(self, name: str, back: int) -> None:
         """A process dies, and lives again from a state so many commits or snapshots older."""
         self.process(name).kill()
-        if name in self._stores:
-            self._stores[name] = self._stores[name].older(back)
-        for part, folder in self._folders.items():
-            if name in (part, "frontend"):
-                self._lose_snapshots(part, SnapshotFolder(folder), back)
+        for part in self._disks.parts if name == "frontend" else [name]:
+            self._disks.set_back(part, back)
 
     def begin_twin(self, name: str, back: int) -> None:
         """A second copy of a process begins, from a state so many commits older."""
         twin = self.process(twin_of(name))
         if twin.life is not None:
             return
-        partition = int(name.rpartition("-")[2])
-        if name in self._stores:
-            self._stores[twin.name] = self._stores[name].older(back)
-            main = self._sampler(partition, twin.name)
-        else:
-            self._folders[twin.name] = self._folder / twin.name
-            shutil.rmtree(self._folders[twin.name], ignore_errors=True)
-            if self._folders[name].exists():
-                shutil.copytree(self._folders[name], self._folders[twin.name])
-            self.logs.pinned.add((SAMPLES, partition))
-            main = self._serving(partition, twin.name)
-        twin.start(main).ended.add_done_callback(self._twin_ended)
+        self._disks.copy(name, twin.name, back)
+        main = self._sampler if name in self._disks.stores else self._serving
+        twin.start(main(int(name.rpartition("-")[2]), twin.name)).ended.add_done_callback(self._twin_ended)
 
     def end_twin(self, name: str, promoted: bool) -> None:
         """The second copy dies, or the first one does and goes on from the second one's state."""
@@ -159,14 +139,7 @@ class SimDeployment:
         twin.kill()
         if promoted:
             self.process(name).kill()
-            if name in self._stores:
-                self._stores[name] = self._stores[twin.name]
-            else:
-                shutil.rmtree(self._folders[name], ignore_errors=True)
-                if self._folders[twin.name].exists():
-                    self._folders[twin.name].replace(self._folders[name])
-        if name in self._folders:
-            self.logs.pinned.discard((SAMPLES, int(name.rpartition("-")[2])))
+        self._disks.end_copy(name, twin.name, promoted)
 
     def _twin_ended(self, ended: "asyncio.Future[None]") -> None:
         self._failure = self._failure or ended.exception()
@@ -181,54 +154,65 @@ class SimDeployment:
             for points in process.crash_points.values():
                 points.clear()
 
-    def _lose_snapshots(self, part: str, folder: SnapshotFolder, back: int) -> None:
-        """Lose or damage the newest snapshots, as far as the log reaches back to those that are left."""
-        files = folder.files()
-        if not files:
+    def make_checkpoint(self) -> None:
+        """A checkpoint is asked for."""
+        if self._checkpoints is not None:
+            self._checkpoints.begin()
+
+    def restore_partition(self, name: str) -> None:
+        """A partition loses its disk, and lives again from what the newest checkpoint has of it, with the log as it is."""
+        if (manifest := self._newest()) is not None:
+            self.process(name if name in self.parts else "frontend").kill()
+            self._disks.restore_partition(manifest, name)
+
+    def restore(self) -> None:
+        """All processes die, and everything goes back to the newest checkpoint, under a new log id."""
+        if (manifest := self._newest()) is None:
             return
-        first = self.logs.log((SAMPLES, int(part.rpartition("-")[2]))).first
-        for file, older in zip(files[:back], [*(f.position for f in files[1:]), 0], strict=False):
-            if older < first:
-                return
-            if self._random.random() < 0.5:
-                file.path.unlink()
-            else:
-                raw = bytearray(file.path.read_bytes())
-                raw[self._random.randrange(len(raw))] ^= 1 << self._random.randrange(8)
-                file.path.write_bytes(raw)
+        for process in self.processes.values():
+            process.kill()
+        state = self._disks.restore(manifest)
+        self.invariants.go_back(self.logs.journal, state)
+        standing = {entry.data for entries in self.logs.journal.values() for entry in entries}
+        for loader in self.loaders.values():
+            loader.go_back(standing, state)
+
+    def _newest(self) -> Manifest | None:
+        return None if self._checkpoints is None else self._checkpoints.newest(self._disks.deployment.log_id)
 
     # Processes ----------------------------------------------------------------------------------------------------------------
 
-    async def _keep(self, name: str, main: Main, loader: SimLoader | None = None) -> None:
-        """Have a process live again and again, a loader until it is done."""
+    async def _keep(self, name: str, main: Main) -> None:
+        """Have a process live again and again."""
         process = self.process(name)
         while True:
             try:
                 await asyncio.shield(process.start(main).ended)
             except Exception as e:
                 raise ViolationError(f"{name} has failed: {first_of(e)!r}") from e
-            if loader is not None and loader.done:
-                return
             self.crashes += 1
             self.invariants.digest.update(f"{name} dies at {asyncio.get_running_loop().time()}".encode())
             await asyncio.sleep(self._random.random() * RESTART_S)
 
     def _sampler(self, partition: int, name: str) -> Main:
         async def main(life: Life) -> None:
-            bus = SimBus(self.logs, life)
-            await ensure_topics(bus, self._deployment)
+            bus, store = SimBus(self.logs, life), self._disks.stores[name].opened(life)
+            await ensure_topics(bus, self._disks.deployment)
             worker = SamplerWorker(
-                self._deployment,
+                self._disks.deployment,
                 PartitionIndex(partition),
                 bus,
-                self._stores[name].opened(life),
+                store,
                 clock=life.process.clock,
                 commit_interval_s=self._workload.commit_interval_s,
                 dead_letters=_no_dead_letters,
             )
             self.samplers[name] = worker
             try:
-                await worker.run()
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(worker.run())
+                    if self._checkpoints is not None and not name.endswith("'"):
+                        group.create_task(self._checkpoints.sampler(partition, store).run())
             finally:
                 del self.samplers[name]
 
@@ -243,18 +227,18 @@ class SimDeployment:
 
         async def main(life: Life) -> None:
             bus = SimBus(self.logs, life, lambda place: self._look(name, place))
-            await ensure_topics(bus, self._deployment)
+            await ensure_topics(bus, self._disks.deployment)
             rounds = Rounds(report)
             snapshots = Snapshots(
-                SnapshotFolder(self._folders[name]),
-                self._deployment,
+                SnapshotFolder(self._disks.folders[name]),
+                self._disks.deployment,
                 PartitionIndex(partition),
                 bus,
                 interval_s=self._workload.snapshot_interval_s,
                 clock=life.process.clock,
             )
             worker = ServingWorker(
-                self._deployment,
+                self._disks.deployment,
                 PartitionIndex(partition),
                 bus,
                 clock=life.process.clock,
@@ -269,20 +253,28 @@ class SimDeployment:
                 async with asyncio.TaskGroup() as group:
                     group.create_task(rounds.report_all())
                     group.create_task(worker.run())
-                    group.create_task(_truncates(bus, PartitionIndex(partition), snapshots))
+                    if self._checkpoints is None:
+                        group.create_task(_truncates(bus, PartitionIndex(partition), snapshots))
+                    else:
+                        group.create_task(self._checkpoints.serving(partition, snapshots).run())
             finally:
                 del self.serving[name]
 
         return main
 
     async def _coordinates(self, life: Life) -> None:
-        coordinator = Coordinator(self._deployment, SimBus(self.logs, life), self._file, bus_url="memory://")
+        bus = SimBus(self.logs, life)
+        coordinator = Coordinator(self._disks.deployment, bus, self._disks.file, bus_url="memory://")
         await coordinator.start()
         self._coordinator = life, coordinator
         for number, document in enumerate(self._workload.plans):
             await insist("install a query", coordinator.install, json.dumps(document), f"q{number}")
         coordinator.accept_loaders.set()
-        await asyncio.get_running_loop().create_future()
+        if self._checkpoints is None:
+            await asyncio.get_running_loop().create_future()
+        else:
+            assert self.logs.files is not None, "checkpoints without files"
+            await self._checkpoints.run(life, coordinator, bus, self.logs.files, self._disks.committed)
 
     async def _ask(self, method: str, *arguments: Any) -> Any:
         """Ask the coordinator for something, over a network that loses the answer when it dies."""
@@ -292,7 +284,12 @@ class SimDeployment:
         if self._coordinator is None or not self._coordinator[0].alive:
             raise UnreachableError("the coordinator is down")
         life, coordinator = self._coordinator
-        task = life.spawn(getattr(coordinator, method)(*arguments))
+
+        async def answered() -> Any:
+            await life.point()
+            return await getattr(coordinator, method)(*arguments)
+
+        task = life.spawn(answered())
         await asyncio.wait([task])
         await asking.point()
         if task.cancelled():
@@ -337,8 +334,8 @@ class SimDeployment:
         """Check everything, now that all is at rest."""
         self._check_twins()
         assert self._coordinator is not None, "there never was a coordinator"
-        samplers = [self.samplers[f"sampler-{p}"] for p in range(self._deployment.partitions)]
-        serving = [self.serving[f"serving-{s}"] for s in range(self._deployment.serving_partitions)]
+        samplers = [self.samplers[f"sampler-{p}"] for p in range(self._workload.partitions)]
+        serving = [self.serving[f"serving-{s}"] for s in range(self._workload.serving_partitions)]
         self.invariants.check_rest(serving, samplers, self.logs.journal)
         self.invariants.check_orders(self._coordinator[1])
 
@@ -348,12 +345,12 @@ class SimDeployment:
             return f"{unfinished} are not done"
         if not self.logs.journal:
             return "nobody has made the topics"
-        ends = [self.logs.end((RECORDS, p)) for p in range(self._deployment.partitions)]
+        ends = [self.logs.end((RECORDS, p)) for p in range(self._workload.partitions)]
         for p, end in enumerate(ends):
             sampler = self.samplers.get(f"sampler-{p}")
             if sampler is None or sampler.machine.state.position != end:
                 return f"sampler partition {p} is not at the end of its log"
-        for s in range(self._deployment.serving_partitions):
+        for s in range(self._workload.serving_partitions):
             served = self.serving.get(f"serving-{s}")
             if served is None or not served.worker.caught_up or served.worker.position != self.logs.end((SAMPLES, s)):
                 return f"serving partition {s} is not at the end of its log"

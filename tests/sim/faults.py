@@ -37,18 +37,32 @@ class Victims(Protocol):
     def end_twin(self, name: str, promoted: bool) -> None:
         """The second copy dies, or the first one does and goes on from the second one's state."""
 
+    def make_checkpoint(self) -> None:
+        """A checkpoint is asked for."""
+
+    def restore(self) -> None:
+        """All processes die, and everything goes back to the newest checkpoint, under a new log id."""
+
+    def restore_partition(self, name: str) -> None:
+        """A partition loses its disk, and lives again from what the newest checkpoint has of it, with the log as it is."""
+
 
 @dataclass(frozen=True, slots=True)
 class Crash:
-    """A process dies at a point of its work, of a kind, counted over all its lives; see `dgs.testing.process`."""
+    """A process dies at a point of its work, of a kind, counted over all its lives; see `dgs.testing.process`.
+
+    It may take another one along, that dies a little later.
+    """
 
     process: str
     kind: str
     point: int
+    along: tuple[float, str] | None = None
 
     async def do(self, at: Victims) -> None:
         """Have it die there."""
-        at.process(self.process).crash_points[self.kind].add(self.point)
+        along = None if self.along is None else (self.along[0], at.process(self.along[1]))
+        at.process(self.process).crash_points[self.kind][self.point] = along
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +202,35 @@ class TwinEnds(Timed):
         at.end_twin(self.process, self.promoted)
 
 
+@dataclass(frozen=True, slots=True)
+class CheckpointBegins(Timed):
+    """A checkpoint is asked for: no fault, but what others need."""
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.make_checkpoint()
+
+
+@dataclass(frozen=True, slots=True)
+class Restored(Timed):
+    """Everything is lost, and the newest checkpoint is restored."""
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.restore()
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionRestored(Timed):
+    """A partition loses its disk, and is restored from the newest checkpoint."""
+
+    partition: str
+
+    async def do(self, at: Victims) -> None:
+        """Do it."""
+        at.restore_partition(self.partition)
+
+
 Fault = (
     Crash
     | Kill
@@ -201,33 +244,41 @@ Fault = (
     | OlderState
     | TwinBegins
     | TwinEnds
+    | CheckpointBegins
+    | Restored
+    | PartitionRestored
 )
 
 
-def draw(rnd: random.Random, workload: Workload, kinds: Sequence[str] = ()) -> tuple[Fault, ...]:
+def draw(rnd: random.Random, workload: Workload, kinds: Sequence[str] = (), victims: Sequence[str] = ()) -> tuple[Fault, ...]:
     """Return any faults: none, a few, or many, of a few kinds at a few processes, so that what goes together badly meets often.
 
     Args:
         rnd: draws.
         workload: what they happen to.
         kinds: where there are any, many faults of these kinds.
+        victims: where there are any, only processes whose names begin so.
     """
-    drawing = _Drawing(rnd, workload, kinds)
+    drawing = _Drawing(rnd, workload, kinds, tuple(victims))
     return tuple(fault for _ in range(16 if kinds else rnd.choice([0, 4, 8, 12, 16])) for fault in drawing.one())
 
 
 class _Drawing:
     """Kinds and victims of the faults of one history."""
 
-    def __init__(self, rnd: random.Random, workload: Workload, kinds: Sequence[str]) -> None:
+    def __init__(self, rnd: random.Random, workload: Workload, kinds: Sequence[str], victims: tuple[str, ...]) -> None:
         self._random = rnd
         self._workload = workload
         self._samplers = [f"sampler-{p}" for p in range(workload.partitions)]
         self._serving = [f"serving-{s}" for s in range(workload.serving_partitions)]
-        self._twinned = self._samplers if workload.together else [*self._samplers, *self._serving]
+        twinned = self._samplers if workload.together else [*self._samplers, *self._serving]
+        self._twinned = [name for name in twinned if name.startswith(victims)] if victims else twinned
         workers = [*self._samplers, *(["frontend"] if workload.together else ["coordinator", *self._serving])]
-        self._workers = rnd.sample(workers, rnd.randint(1, min(3, len(workers))))
-        self._everyone = [*self._workers, *self._workers, *(f"loader-{i}" for i in workload.loaders[:1])]
+        if victims:
+            self._workers = self._everyone = [name for name in workers if name.startswith(victims)]
+        else:
+            self._workers = rnd.sample(workers, rnd.randint(1, min(3, len(workers))))
+            self._everyone = [*self._workers, *self._workers, *(f"loader-{i}" for i in workload.loaders[:1])]
         self._most_s = rnd.choice(WITHIN_S)
         self._kinds = kinds or rnd.sample(list(self._KINDS), rnd.randint(2, 5))
 
@@ -251,14 +302,15 @@ class _Drawing:
         return [Kill(at_s, rnd.choice(self._everyone))]
 
     def _coordinator(self, rnd: random.Random, at_s: float) -> list[Fault]:
-        """It is away for a while, and a serving partition may die meanwhile; or it dies while it writes."""
-        name = "frontend" if self._workload.together else "coordinator"
+        """It is away for a while, or dies while it writes, and a serving partition may die meanwhile."""
+        name, together = ("frontend", True) if self._workload.together else ("coordinator", False)
+        away_s, other = rnd.choice([0.3, 1.5]), rnd.choice(self._serving)
         if rnd.random() < 0.5:
-            away_s = rnd.choice([0.3, 1.5])
             away: list[Fault] = [Pause(at_s, name, away_s)]
-            return away if self._workload.together else [*away, Kill(at_s + rnd.random() * away_s, rnd.choice(self._serving))]
+            return away if together else [*away, Kill(at_s + rnd.random() * away_s, other)]
         kind = rnd.choice([APPEND, SYNC])
-        return [Crash(name, kind, rnd.randint(1, rnd.choice(POINTS[kind])))]
+        along = None if together or rnd.random() < 0.5 else (rnd.random() * 0.3, other)
+        return [Crash(name, kind, rnd.randint(1, rnd.choice(POINTS[kind])), along)]
 
     def _bus_fails(self, rnd: random.Random, at_s: float) -> list[Fault]:
         return [BusFails(at_s, rnd.choice(self._everyone), rnd.choice([0.1, 0.4, 1.0]))]
@@ -291,6 +343,18 @@ class _Drawing:
         end_s = at_s + rnd.choice([0.05, 0.2, 0.5])
         return [TwinBegins(at_s, name, rnd.choice([0, 1, 3, 1000])), TwinEnds(end_s, name, rnd.random() < 0.5)]
 
+    def _checkpoint(self, rnd: random.Random, at_s: float) -> list[Fault]:
+        """One is created, and maybe needed a while later."""
+        if not self._workload.checkpoints:
+            return []
+        begun, needed_s, use = CheckpointBegins(at_s), at_s + 0.3 + rnd.random() * self._most_s, rnd.random()
+        if use < 0.3:
+            return [begun]
+        return [
+            begun,
+            Restored(needed_s) if use < 0.65 else PartitionRestored(needed_s, rnd.choice(self._samplers + self._serving)),
+        ]
+
     _KINDS: ClassVar[dict[str, Callable[["_Drawing", random.Random, float], list[Fault]]]] = {
         "crash": _crash,
         "crash at disk": _crash_at_disk,
@@ -305,4 +369,5 @@ class _Drawing:
         "disk refuses": _disk_refuses,
         "older state": _older_state,
         "twin": _twin,
+        "checkpoint": _checkpoint,
     }

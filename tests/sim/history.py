@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from dgs.testing.loop import VirtualLoop
 from tests.sim import faults, workload
@@ -43,11 +44,11 @@ class Outcome:
     faults: Counter[str] = field(default_factory=Counter)
 
 
-def script(seed: int, kinds: Sequence[str] = ()) -> Script:
-    """Draw a history, with faults of any kinds or of these; see `faults.draw`."""
+def script(seed: int, kinds: Sequence[str] = (), victims: Sequence[str] = (), **shape: Any) -> Script:
+    """Draw any history, or one of a shape; see `faults.draw` and `workload.draw`."""
     rnd = random.Random(seed)
-    load = workload.draw(rnd)
-    return Script(seed, load, faults.draw(rnd, load, kinds))
+    load = workload.draw(rnd, **shape)
+    return Script(seed, load, faults.draw(rnd, load, kinds, victims))
 
 
 def run(script: Script) -> Outcome:

@@ -11,9 +11,9 @@ from dgs.bus.base import RECORDS, Entry
 from dgs.codec.entries import BlockPack, RequestPack, decode_entry
 from dgs.coordinator.barriers import BarrierState
 from dgs.coordinator.coordinator import Coordinator
+from dgs.coordinator.state import State
 from dgs.core.catalog import Catalog
 from dgs.core.control import BARRIER, ControlItem
-from dgs.core.deployment import Deployment
 from dgs.core.kernels.replica import PENDING
 from dgs.core.layout import Layouts
 from dgs.core.operators import InstalledQuery, Operator, OperatorSet
@@ -47,12 +47,16 @@ class Served:
         owner: whether it is the one whose barrier rounds count; a twin is not.
         positions: what its answers reflected when it was looked at last.
         looked_at: how far it was in its log then.
+        moment: what its state was at when answers were checked last.
+        checked: the seeds whose answers at that moment are right.
     """
 
     worker: ServingWorker
     owner: bool
     looked_at: int = -1
     positions: list[int] = field(default_factory=list)
+    moment: object = None
+    checked: set[int] = field(default_factory=set)
 
 
 class Invariants:
@@ -68,25 +72,43 @@ class Invariants:
         digest: of all that has been seen, in order.
     """
 
-    def __init__(self, deployment: Deployment, workload: Workload) -> None:
+    def __init__(self, workload: Workload) -> None:
         operators = OperatorSet()
         for number, document in enumerate(workload.plans):
             operators = operators.install(f"q{number}", read_query(document, SCHEMA), SCHEMA)
-        self._deployment = deployment
+        self._partitions = workload.partitions
+        self._queries = operators.queries
+        self._owner = {v: partition_of(v, workload.partitions) for v in IDS}
+        self._server = {v: partition_of(v, workload.serving_partitions) for v in IDS}
         self._operators = {o.id: o for o in operators.operators}
         self._catalog = Catalog(SCHEMA, Layouts(SCHEMA, [DIMENSION]), operators)
-        self.rows = RowVersions(SCHEMA, operators.queries)
         self.sent: dict[bytes, list[Raw]] = {}
         self.acknowledged: list[tuple[Place, bytes]] = []
         self.barriers_set: set[tuple[str, int]] = set()
-        self.ends: dict[Place, int] = {}
-        self.ready: list[int] | None = None
         self.answers = 0
         self.digest = hashlib.blake2b(digest_size=16)
+        self._begin()
+
+    def _begin(self) -> None:
+        self.rows = RowVersions(SCHEMA, self._queries)
+        self.ends: dict[Place, int] = {}
+        self.ready: list[int] | None = None
         self._items: dict[tuple[str, int, int, int], bytes] = {}
-        self._control = [0] * deployment.partitions
-        self._barriers: list[dict[int, int]] = [{} for _ in range(deployment.partitions)]
+        self._control = [0] * self._partitions
+        self._barriers: list[dict[int, int]] = [{} for _ in range(self._partitions)]
         self._ready_count = 0
+
+    def go_back(self, journal: dict[Place, list[Entry]], state: State) -> None:
+        """All logs and the coordinator's state are those of a checkpoint; what came later never was."""
+        standing = {place: {entry.data for entry in entries} for place, entries in journal.items()}
+        self.acknowledged = [(place, data) for place, data in self.acknowledged if data in standing[place]]
+        self.barriers_set = {
+            (name, n) for name, n in self.barriers_set if name in state.barriers and n in state.barriers[name].loaders
+        }
+        self._begin()
+        for place in sorted(journal):
+            for entry in journal[place]:
+                self.on_entry(place, entry)
 
     # Entries ----------------------------------------------------------------------------------------------------------------
 
@@ -141,15 +163,19 @@ class Invariants:
 
     def seeds(self, served: Served) -> list[int]:
         """Return the seeds of a serving partition."""
-        size = self._deployment.serving_partitions
-        return [v for v in IDS if partition_of(v, size) == served.worker.machine.state.partition]
+        return [v for v, partition in self._server.items() if partition == served.worker.machine.state.partition]
 
     def check(self, served: Served, seeds: Sequence[int], *, at_rest: bool = False) -> None:
-        """Check the answers of a serving partition to these seeds."""
+        """Check the answers of a serving partition to these seeds, unless they were just so when they were checked last."""
         worker = served.worker
         if not worker.caught_up:
             return
         self._check_positions(served)
+        moment = worker.position, worker.machine.state.applied, self._ready_count, at_rest
+        if moment != served.moment:
+            served.moment, served.checked = moment, set()
+        seeds = [seed for seed in seeds if seed not in served.checked]
+        served.checked.update(seeds)
         for query in worker.queries.queries:
             if not seeds:
                 continue
@@ -202,7 +228,6 @@ class _Walk:
 
     def __init__(self, invariants: Invariants, served: Served, query: InstalledQuery, expected: Expected, at_rest: bool) -> None:
         self._invariants = invariants
-        self._deployment = invariants._deployment
         self._state = served.worker.machine.state
         self._positions = served.positions
         self._ready = invariants.ready if served.owner else None
@@ -234,15 +259,14 @@ class _Walk:
 
     def _row(self, operator: Operator, vertex: int, shown: Any, settled: bool) -> set[tuple[int, int]]:
         """Check one row; return which destinations it has named without a break since the barrier, if it is settled itself."""
-        rows, p = self._invariants.rows, partition_of(vertex, self._deployment.partitions)
+        rows, p = self._invariants.rows, self._invariants._owner[vertex]
         where = f"query {self._query.id}, operator {operator.id}, vertex {vertex}"
         if not shown and self._pending(operator, vertex):
             if self._at_rest or settled:
                 raise ViolationError(f"{where}: pending {'at rest' if self._at_rest else 'behind a READY barrier'}")
             return set()
         since = self._ready[p] if self._ready is not None else 0
-        serving_partition = partition_of(vertex, self._deployment.serving_partitions)
-        if operator.fed and serving_partition == self._state.partition:
+        if operator.fed and self._invariants._server[vertex] == self._state.partition:
             since = max(since, self._positions[p])
         if self._at_rest:
             since = self._invariants.ends.get((RECORDS, p), 0)

@@ -7,10 +7,13 @@ from types import ModuleType
 from unittest.mock import PropertyMock, patch
 
 from dgs.bus import outbox
+from dgs.coordinator import checkpoints, truncation
 from dgs.core.strings import StringTable
 from dgs.sampler import worker as sampler
+from dgs.serving import checkpoints as serving_checkpoints
 from dgs.serving import image, pace, snapshots, state
 from dgs.serving import worker as serving
+from dgs.store import participation
 from dgs.testing.process import SYNC, running_life
 from tests.sim.workload import Workload
 
@@ -18,6 +21,10 @@ LIMITS: dict[ModuleType, dict[str, float]] = {
     outbox: {"_ENTRIES_MOST": 4},
     sampler: {"NOTE_PAUSE_S": 0.03, "UNSENT_BYTES_MOST": 4000, "UNCOMMITTED_BYTES_MOST": 6000},
     serving: {"PACK_REQUESTS": 1, "UNSENT_BYTES_MOST": 1000},
+    checkpoints: {"PARTS_WAIT_S": 5.0, "POLL_S": 0.02, "RETRY_FIRST_S": 0.2, "RETRY_MOST_S": 1.0},
+    participation: {"POLL_S": 0.1},
+    truncation: {"INTERVAL_S": 0.1},
+    serving_checkpoints: {"PREPARE_WAIT_S": 1.0, "PATIENCE_S": 0.1},
     pace: {"PIECE_BYTES_LEAST": 40},
     snapshots: {"MOVED_BYTES_LEAST": 300, "MOVED_SHARE_LEAST": 0.0},
     image: {"PIECE_BYTES": 4000, "TEXTS_A_PIECE": 1},

@@ -43,6 +43,7 @@ class Workload:
         pack_bytes: an entry of blocks is no larger, unless one block is.
         piece_bytes: as much is applied at a time: part of an entry, or several.
         gather_s: so long a serving partition lets entries gather.
+        checkpoints: whether it can make some.
         steps: of all loaders; each takes its own in this order.
     """
 
@@ -56,6 +57,7 @@ class Workload:
     gather_s: float
     commit_interval_s: float
     snapshot_interval_s: float
+    checkpoints: bool
     plans: tuple[dict[str, Any], ...] = field(repr=False)
     steps: tuple[Step, ...]
 
@@ -65,32 +67,52 @@ class Workload:
         return sorted({step.loader for step in self.steps})
 
 
-def draw(rnd: random.Random) -> Workload:
-    """Return any workload."""
+def draw(
+    rnd: random.Random,
+    *,
+    loads: Sequence[int] = (6, 30, 50),
+    pauses: Sequence[Sequence[float]] = ((0.0,), (0.0, 0.0, 0.03), (0.0, 0.01)),
+    sources: Sequence[int] = (1, 2, 3, len(IDS)),
+    barriers: Sequence[int] = (0, 1, 2, 4),
+    **shape: Any,
+) -> Workload:
+    """Return any workload.
+
+    Args:
+        rnd: draws, from all that follow one each.
+        loads: of all loaders together, at most.
+        pauses: that loaders make, in seconds.
+        sources: how many vertices have edges, mostly.
+        barriers: how many.
+        shape: what is not left to chance: fields of a workload.
+    """
     plans = tuple(_deep_plan(rnd, number) for number in range(rnd.choice([1, 1, 1, 2])))
     loaders = rnd.choice([1, 1, 2, LOADERS_MOST])
-    source = _Records(rnd, plans)
-    loads, pauses = rnd.choice([6, 30, 50]), rnd.choice([[0.0], [0.0, 0.0, 0.03], [0.0, 0.01]])
-    steps: list[Step] = [source.load(rnd.randrange(loaders), rnd.choice(pauses)) for _ in range(rnd.randint(loads // 2, loads))]
-    for number in range(rnd.choice([0, 1, 2, 4])):
+    source = _Records(rnd, plans, sources)
+    most, own_pauses = rnd.choice(loads), rnd.choice(pauses)
+    steps: list[Step] = [source.load(rnd.randrange(loaders), rnd.choice(own_pauses)) for _ in range(rnd.randint(most // 2, most))]
+    for number in range(rnd.choice(barriers)):
         at = rnd.randrange(len(steps) + 1)
         count = rnd.choice([1, loaders])
         for loader in rnd.sample(range(loaders), count):
             steps.insert(rnd.randint(at, len(steps)), SetBarrier(loader, f"b{number}", count, rnd.random() < 0.3))
-    return Workload(
+    drawn = Workload(
         partitions=rnd.choice([1, 1, 2, 2, 3]),
         serving_partitions=rnd.choice([1, 1, 2, 2, 3]),
         idle_items=rnd.choice([1, 1, 2, 4, 20]),
-        together=rnd.random() < 0.3,
+        together=rnd.random() < 0.4,
         synced=rnd.random() < 0.5,
         pack_bytes=rnd.choice([150, 1500]),
         piece_bytes=rnd.choice([300, 1000, 10_000]),
         gather_s=rnd.choice([0.0, 0.0, 0.01]),
         commit_interval_s=rnd.choice([0.005, 0.03, 0.1, 0.5]),
         snapshot_interval_s=rnd.choice([0.0, 0.08, 0.25]),
+        checkpoints=False,
         plans=plans,
         steps=tuple(steps),
     )
+    drawn = replace(drawn, checkpoints=drawn.together and rnd.random() < 0.7)
+    return replace(drawn, **shape)
 
 
 def _deep_plan(rnd: random.Random, query_id: int) -> dict[str, Any]:
@@ -108,7 +130,7 @@ class _Records:
     Time goes on, and some are late.
     """
 
-    def __init__(self, rnd: random.Random, plans: Sequence[dict[str, Any]]) -> None:
+    def __init__(self, rnd: random.Random, plans: Sequence[dict[str, Any]], sources: Sequence[int]) -> None:
         self._random = rnd
         self._kept: list[Raw] = []
         self._joins: list[tuple[int, int, int]] = []
@@ -120,7 +142,7 @@ class _Records:
                 continue
             weight = 4 if node["links"] else 1  # what other rows hang on
             self._joins += weight * [join for join in JOINS if join[:2] == (params["etype"], params["vtype"])]
-        self._sources = rnd.sample(IDS, rnd.choice([1, 2, 3, len(IDS)]))
+        self._sources = rnd.sample(IDS, rnd.choice(sources))
 
     def load(self, loader: int, pause_s: float) -> Load:
         """Return a batch of new records and of earlier ones, some of them with another weight or other attributes."""
