@@ -18,8 +18,11 @@ STORAGE = "storage"
 
 
 def state_shown(barrier: BarrierView, partitions: Sequence[SeenPartition]) -> str:
-    """Return a barrier's state as users may rely on it: what a serving partition has not read again yet is not servable now."""
-    if barrier.state is BarrierState.READY and not all(p.caught_up for p in partitions):
+    """Return a barrier's state as users may rely on it: READY once every partition that may be asked, and each copy, has passed it.
+
+    One that has started again from an older state has not, until it has read again what leads to it.
+    """
+    if barrier.state is BarrierState.READY and not all(p.barrier >= barrier.id for p in partitions):
         return BarrierState.SAMPLED
     return barrier.state
 

@@ -27,6 +27,10 @@ class SeenPartition(ServingTelemetry, Protocol):
         """Whether it has applied all that stood in its log when it started."""
 
     @property
+    def barrier(self) -> int:
+        """The id of the newest barrier before which everything is servable there; 0 before the first."""
+
+    @property
     def behind_bytes(self) -> int:
         """How much of that it has not applied yet."""
 
@@ -34,7 +38,7 @@ class SeenPartition(ServingTelemetry, Protocol):
         """Return what its answers reflect now."""
 
 
-class Partition(ServingPartition, ServingTelemetry, Protocol):
+class Partition(ServingPartition, SeenPartition, Protocol):
     """A serving partition of this process: it answers requests and tells about itself."""
 
 

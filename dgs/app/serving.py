@@ -96,6 +96,7 @@ class Serving:
             worker.answers,
             worker.caught_up,
             worker.behind_bytes,
+            worker.barrier,
             tuple(int(p) for p in reflected.positions),
             reflected.watermark,
             worker.figures(),

@@ -30,12 +30,21 @@ class BarrierState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class BarrierView:
-    """A barrier as users see it; `count` is None while nobody has set it, `loaders` are the ids of those that have, ascending."""
+    """A barrier as users see it.
+
+    Attributes:
+        name: of the barrier.
+        state: how far it is.
+        count: how many loaders have to set it; None while nobody has.
+        loaders: the ids of those that have, ascending.
+        id: what its marks carry; 0 until all loaders have set it.
+    """
 
     name: str
     state: BarrierState
     count: int | None = None
     loaders: tuple[int, ...] = ()
+    id: int = 0
 
 
 def set_barrier(state: State, name: str, count: int, loader_id: int, rounds: int, serving_partitions: int) -> State:
@@ -96,7 +105,7 @@ def view(state: State, name: str) -> BarrierView:
     barrier = state.barriers.get(name)
     if barrier is None:
         return BarrierView(name, BarrierState.NOT_SET)
-    return BarrierView(name, _state_of(barrier, state.written), barrier.count, tuple(sorted(barrier.loaders)))
+    return BarrierView(name, _state_of(barrier, state.written), barrier.count, tuple(sorted(barrier.loaders)), barrier.id)
 
 
 def _state_of(barrier: Barrier, written: int) -> BarrierState:

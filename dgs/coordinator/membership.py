@@ -198,6 +198,11 @@ class ServingCopies:
         """How much of that they have not applied yet."""
         return max((r.behind_bytes for r in self._asked()), default=0)
 
+    @property
+    def barrier(self) -> int:
+        """The newest barrier that all of them have passed; 0 before the first, or while there are none."""
+        return min((r.barrier for r in self._asked()), default=0)
+
     def reflected(self) -> Reflected:
         """Return what all answers reflect; of copies that are down, what was known last."""
         known = self._asked() or self._known()

@@ -43,6 +43,7 @@ class ServingReport:
         answers: whether it may be asked.
         caught_up: whether it has applied all that stood in its log when it started.
         behind_bytes: how much of that it has not applied yet.
+        barrier: id of the newest barrier before which everything is servable there; 0 before the first.
         positions: per record partition, what its answers reflect.
         watermark: see `dgs.core.egograph.Reflected`.
         figures: see there.
@@ -54,6 +55,7 @@ class ServingReport:
     answers: bool
     caught_up: bool
     behind_bytes: int
+    barrier: int
     positions: tuple[int, ...]
     watermark: int | None
     figures: ServingFigures

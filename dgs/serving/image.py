@@ -130,6 +130,7 @@ def meta_of(state: "ServingState", position: Position, parts: dict[str, Part]) -
         "positions": state.positions,
         "watermarks": state.watermarks,
         "marks": [[barrier, number, sorted(came)] for (barrier, number), came in sorted(state.marks.items())],
+        "barrier": state.barrier,
         "control": state.control,
         "control_items": [json.loads(control_json(item)) for item in state.kept_control],
         "vertices": {str(vtype): index.used for vtype, index in state.vertices.items()},

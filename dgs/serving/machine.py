@@ -136,6 +136,8 @@ class ServingMachine:
             ping = np.array([(PING, this + 1, barrier, rounds)], REQUEST)
             for p in range(state.deployment.partitions):
                 effects.emit(state, p, ping)
+        else:
+            state.barrier = max(state.barrier, barrier)
 
     # Rows -------------------------------------------------------------------------------------------------------------------
 

@@ -62,6 +62,7 @@ def _restored(meta: dict[str, Any], reader: SnapshotReader, deployment: Deployme
     state.received, state.sent, state.positions = meta["received"], meta["sent"], meta["positions"]
     state.watermarks = meta["watermarks"]
     state.marks = {(barrier, number): set(came) for barrier, number, came in meta["marks"]}
+    state.barrier = int(meta["barrier"])
     for vtype, index in state.vertices.items():
         index.reserve(int(meta["vertices"][str(vtype)]))
     for number, rows in state.rows.items():

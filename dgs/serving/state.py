@@ -111,6 +111,7 @@ class ServingState:
         received, sent: per sampler partition, the last number that was applied, and the last that was emitted.
         positions, watermarks: per sampler partition, what its last note that counts has said.
         marks: by barrier and round, the sampler partitions whose marks have come.
+        barrier: id of the newest barrier whose last round is done; ids ascend in the order of the log. 0 before the first.
         control, kept_control: number of the last control item, and all that have acted, from which the catalog follows.
         image: the one that is being taken; see `dgs.serving.image`.
     """
@@ -126,6 +127,7 @@ class ServingState:
         self.control = 0
         self.kept_control: list[ControlItem] = []
         self.marks: dict[tuple[int, int], set[int]] = {}
+        self.barrier = 0
         self.catalog = Catalog.empty(deployment.schema)
         self.strings = StringTable()
         self.vertices = {vtype: VertexIndex() for vtype in deployment.schema.vertex_types}

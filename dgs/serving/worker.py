@@ -163,6 +163,11 @@ class ServingWorker:
         return self._position
 
     @property
+    def barrier(self) -> int:
+        """The id of the newest barrier before which everything is servable here; 0 before the first."""
+        return self.machine.state.barrier
+
+    @property
     def behind_bytes(self) -> int:
         """How much of what stood in the log at the start is not applied yet."""
         return 0 if self.caught_up else max(0, self._end_at_start - self._position)

@@ -69,6 +69,10 @@ class FakePartition:
     def answers(self) -> bool:
         return self.caught_up or self.from_snapshot
 
+    @property
+    def barrier(self) -> int:
+        return 1 << 30 if self.caught_up else 0
+
     def figures(self) -> ServingFigures:
         return self.told
 

@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 
 from dgs.datadir import checksum
-from dgs.supervisor import FATAL
 from tests.e2e.answers import wrong
 from tests.e2e.conftest import NewService
 from tests.e2e.inputs import SCHEMA, Graph
@@ -57,7 +56,12 @@ def test_a_stopped_service_goes_on_with_the_same_answers_without_loading(
     service.wait("loaded")
     seeds = graph.seeds()
     before = service.samples(seeds)
-    assert held_locks(service.data_dir) == ["frontend.lock", *(f"sampler-{p}.lock" for p in range(4)), "up.lock"]
+    assert held_locks(service.data_dir) == [
+        "frontend.lock",
+        *(f"sampler-{p}.lock" for p in range(4)),
+        *(f"serving-{s}.lock" for s in range(2)),
+        "up.lock",
+    ]
     took = []
     for _ in range(3):
         assert service.terminate() == 0
@@ -205,6 +209,7 @@ def test_a_port_in_use_is_refused_before_anything_is_made_of_the_directory(loade
 
 def test_a_second_owner_of_a_partition_is_refused_even_beside_the_parent(loaded: Service) -> None:
     (sampler,) = loaded.pids(SAMPLER)
-    ended = run("dgs", "sampler", "--partitions", "2", cwd=loaded.folder, settings={"DGS_DATA_DIR": str(loaded.data_dir)})
-    assert ended.code == FATAL
+    where = {"DGS_DATA_DIR": str(loaded.data_dir), "DGS_COORDINATOR": loaded.url}
+    ended = run("dgs", "sampler", "--partitions", "2", cwd=loaded.folder, settings=where)
+    assert ended.code == 1
     assert f"sampler-2 of the data directory {loaded.data_dir} is already served by pid {sampler}" in ended.err

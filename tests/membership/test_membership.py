@@ -36,9 +36,11 @@ class World:
         answers: bool = True,
         caught_up: bool = True,
         needed: int | None = None,
+        barrier: int = 0,
     ) -> None:
         figures = ServingFigures(sum(positions))
-        report = ServingReport(partition, answers, caught_up, 0 if caught_up else 7, positions, min(positions), figures, needed)
+        behind = 0 if caught_up else 7
+        report = ServingReport(partition, answers, caught_up, behind, barrier, positions, min(positions), figures, needed)
         self.membership.hear(Heartbeat(member, "log", "host", 1, f"http://{member}", serving=(report,)))
 
 
@@ -145,3 +147,13 @@ def test_a_member_that_leaves_is_not_asked_but_its_log_is_kept(world: World) -> 
     assert world.membership.owners()[0] == ["http://b"]
     assert [m.up for m in world.membership.members()] == [False, True]
     assert world.membership.samples_needed(0) == 5
+
+
+def test_a_barrier_is_passed_once_all_copies_that_are_asked_have_passed_it(world: World) -> None:
+    one = world.membership.serving(0)
+    assert one.barrier == 0
+    world.serving("a", 0, (1, 1), barrier=3)
+    world.serving("b", 0, (1, 1), barrier=2, answers=False, caught_up=False)
+    assert one.barrier == 3
+    world.serving("b", 0, (1, 1), barrier=2)
+    assert one.barrier == 2
