@@ -85,6 +85,14 @@ class Settings:
         600.0, "time between two checkpoints; 0 for none but those asked for", unit="s", least=0, most=31_536_000
     )
     checkpoints_kept: int = _setting(2, "newest checkpoints that stay", unit="checkpoints", least=1, most=10_000)
+    standby_after_s: float = _setting(
+        0.0,
+        "a sampler writes only what no other copy has written for so long; 0 for one that writes at once",
+        unit="s",
+        least=0,
+        most=3600,
+    )
+    standbys: int = _setting(0, "stand-by copies of each sampler process of a cluster on this host", least=0, most=8)
     apply_slice_ms: int = _setting(2, "how long entries are applied before requests get their turn", unit="ms", least=1, most=1000)
     seeds_max: int = _setting(1024, "seeds that one POST /samples may name", unit="seeds", least=1, most=1 << 20)
     body_bytes_max: int = _setting(1 << 20, "size of a request's body", unit="bytes", least=1024, most=1 << 30)

@@ -24,6 +24,7 @@ from dgs.api.models import (
     Query,
     QueryWithDocument,
     Sampler,
+    SamplerCopy,
     Serving,
     Snapshot,
     read_model,
@@ -151,13 +152,44 @@ class Control:
             lag_entries_max=self._parts.settings.lag_entries_max,
             freshness_s=None if fresh is None else FreshnessQuantiles(p50=fresh.p50, p99=fresh.p99, samples=fresh.samples),
             members=[_member(m) for m in self._parts.membership.members()],
-            samplers=[_sampler(r, entries=seen.counts_entries) for r in seen.records],
+            samplers=[self._sampler(r, entries=seen.counts_entries) for r in seen.records],
             serving=[self._serving(s, entries=seen.counts_entries) for s in seen.serving],
             queries=(await self.queries()).queries,
             barriers=[BarrierSummary(name=b.name, state=self._state(b)) for b in self._coordinator.barriers()],
             dead_letters=seen.dead_letters,
             orders_pending=self._coordinator.pending,
             checkpoint=None if newest is None else checkpoint_shown(newest, self._parts.telemetry.wall_clock),
+        )
+
+    def _sampler(self, r: RecordPartition, *, entries: bool) -> Sampler:
+        figures = r.figures
+        copies = [
+            SamplerCopy(
+                member=c.member.member,
+                up=c.up,
+                stands_by=c.report.stands_by,
+                position=c.report.figures.position,
+                committed=c.report.figures.committed,
+            )
+            for c in self._parts.membership.samplers(r.partition)
+        ]
+        return Sampler(
+            partition=r.partition,
+            up=r.up,
+            member=r.member,
+            pid=r.pid,
+            position=None if figures is None else figures.position,
+            committed=None if figures is None else figures.committed,
+            end=r.end,
+            lag_bytes=None if entries else r.lag,
+            lag_entries=r.lag if entries else None,
+            lag_seconds=r.lag_seconds,
+            records_per_second=r.records_per_second,
+            records_applied=None if figures is None else figures.records_applied,
+            records_rejected=None if figures is None else sum(figures.rejected.values()),
+            state_bytes=None if figures is None else figures.state_bytes,
+            reported_s_ago=r.reported_s_ago,
+            copies=copies,
         )
 
     def _serving(self, s: ServingPartitionSeen, *, entries: bool) -> Serving:
@@ -224,27 +256,6 @@ def _member(m: MemberSeen) -> Member:
         samplers=[r.partition for r in beat.samplers],
         serving=[r.partition for r in beat.serving],
         heard_s_ago=round(m.age_s, 3),
-    )
-
-
-def _sampler(r: RecordPartition, *, entries: bool) -> Sampler:
-    figures = r.figures
-    return Sampler(
-        partition=r.partition,
-        up=r.up,
-        member=r.member,
-        pid=r.pid,
-        position=None if figures is None else figures.position,
-        committed=None if figures is None else figures.committed,
-        end=r.end,
-        lag_bytes=None if entries else r.lag,
-        lag_entries=r.lag if entries else None,
-        lag_seconds=r.lag_seconds,
-        records_per_second=r.records_per_second,
-        records_applied=None if figures is None else figures.records_applied,
-        records_rejected=None if figures is None else sum(figures.rejected.values()),
-        state_bytes=None if figures is None else figures.state_bytes,
-        reported_s_ago=r.reported_s_ago,
     )
 
 

@@ -4,8 +4,9 @@ from fastapi import APIRouter, Request, Response
 
 from dgs.api.body import read_body
 from dgs.api.parts import Parts
-from dgs.membership.heartbeat import DEPLOYMENT, HEARTBEAT, NEWS, ROUND, DeploymentFacts
-from dgs.membership.link import DEPLOYMENT_PATH, HEARTBEATS, ROUNDS
+from dgs.core.errors import NotFoundError, NotReadyError
+from dgs.membership.heartbeat import DEPLOYMENT, HEARTBEAT, NEWS, ROUND, STANDING, DeploymentFacts
+from dgs.membership.link import DEPLOYMENT_PATH, HEARTBEATS, ROUNDS, STANDING_PATH
 
 BODY_BYTES_MAX = 16 << 20
 """Of a heartbeat; it grows with the number of partitions squared."""
@@ -25,6 +26,16 @@ def members_router(parts: Parts) -> APIRouter:
         done = ROUND.read(await read_body(request.scope, request.receive, BODY_BYTES_MAX))
         await parts.coordinator.report(done.serving_partition, done.barrier, done.round)
         return Response(status_code=204)
+
+    @router.get(STANDING_PATH)
+    async def standing(sampler: int, serving: int) -> Response:
+        d = parts.coordinator.deployment
+        if not (0 <= sampler < d.partitions and 0 <= serving < d.serving_partitions):
+            raise NotFoundError(f"there is no sampler partition {sampler}, or no serving partition {serving}")
+        found = parts.membership.standing(sampler, serving)
+        if found is None:
+            raise NotReadyError(f"nobody has told yet how far serving partition {serving} is; ask again")
+        return Response(STANDING.write(found), media_type="application/json")
 
     @router.get(DEPLOYMENT_PATH)
     async def deployment() -> Response:

@@ -93,6 +93,16 @@ class Member(BaseModel):
     heard_s_ago: float
 
 
+class SamplerCopy(BaseModel):
+    """A process that has a sampler partition; one that stands by leaves writing to another one."""
+
+    member: str
+    up: bool
+    stands_by: bool
+    position: int
+    committed: int
+
+
 class Sampler(BaseModel):
     """A record partition and the sampler partition that reads it; null is what is not known.
 
@@ -116,6 +126,7 @@ class Sampler(BaseModel):
     records_rejected: int | None
     state_bytes: int | None
     reported_s_ago: float | None
+    copies: list[SamplerCopy]
 
 
 class Snapshot(BaseModel):

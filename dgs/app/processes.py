@@ -19,7 +19,7 @@ from typing import Any
 from dgs.app.coordinating import Coordinating
 from dgs.app.member import Member
 from dgs.app.process import bus_url, opened_bus, run
-from dgs.app.sampling import Sampling
+from dgs.app.sampling import Sampling, standby_of
 from dgs.app.serving import Serving
 from dgs.bus.open import local_path
 from dgs.bus.topics import ensure_topics
@@ -320,7 +320,8 @@ async def _samplers(settings: Settings, directory: DataDir, deployment: Deployme
         troubles = Troubles()
         member = Member(settings, directory, deployment, f"sampler-{_listed(partitions)}", link, troubles)
         stack.callback(member.stop)
-        sampling = Sampling(settings, directory, deployment, partitions, bus, troubles, member.participation)
+        standby = standby_of(settings, link)
+        sampling = Sampling(settings, directory, deployment, partitions, bus, troubles, member.participation, standby)
         member.samplers = sampling.reports
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sampling.run())

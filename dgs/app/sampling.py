@@ -15,14 +15,17 @@ from dgs.bus.watched import WatchedBus
 from dgs.config import Settings
 from dgs.core.deployment import Deployment
 from dgs.core.errors import CodecError, StateError
-from dgs.core.types import PartitionIndex
+from dgs.core.types import PartitionIndex, Position
 from dgs.datadir import DataDir
-from dgs.membership.heartbeat import SamplerReport
+from dgs.insist import insist
+from dgs.membership.heartbeat import SamplerReport, StandingReport
+from dgs.membership.link import HttpLink
 from dgs.store.participation import Participation, SendingPartition
 from dgs.telemetry import logs
 from dgs.troubles import Troubles
 
 if TYPE_CHECKING:
+    from dgs.sampler.standby import Standby
     from dgs.sampler.worker import SamplerWorker
     from dgs.store.rocks import RocksStore
 
@@ -42,6 +45,7 @@ class Sampling:
         bus: the process's.
         troubles: the process's.
         participation: returns how a partition takes part in checkpoints.
+        standby: returns what makes a partition's worker a stand-by; None for one that is none.
     """
 
     def __init__(
@@ -53,6 +57,7 @@ class Sampling:
         bus: Bus,
         troubles: Troubles,
         participation: Callable[[SendingPartition], Participation],
+        standby: Callable[[PartitionIndex], "Standby | None"] = lambda _: None,
     ) -> None:
         self._settings = settings
         self._directory = directory
@@ -61,6 +66,7 @@ class Sampling:
         self._bus = bus
         self._troubles = troubles
         self._participation = participation
+        self._standby = standby
         self._workers: dict[PartitionIndex, SamplerWorker] = {}
         self._dead_letters = {
             p: DeadEntryFile(directory.dead_letters / f"sampler-{p}.jsonl", now=time.time, troubles=troubles)
@@ -69,7 +75,9 @@ class Sampling:
 
     def reports(self) -> tuple[SamplerReport, ...]:
         """Return what there is to tell about the partitions that run now."""
-        return tuple(SamplerReport(p, w.figures(), self._dead_letters[p].known) for p, w in sorted(self._workers.items()))
+        return tuple(
+            SamplerReport(p, w.figures(), self._dead_letters[p].known, w.stands_by) for p, w in sorted(self._workers.items())
+        )
 
     async def run(self) -> None:
         """Run them until cancelled.
@@ -136,6 +144,7 @@ class Sampling:
             commit_interval_s=self._settings.commit_interval_ms / 1000,
             dead_letters=self._dead_letters[partition],
             troubles=self._troubles,
+            standby=self._standby(partition),
         )
         link = self._directory.checkpoint_link(f"sampler-{partition}")
         part = SamplerPart(partition, self._deployment.serving_partitions, store, link)
@@ -147,3 +156,22 @@ class Sampling:
             beside.cancel()
             with suppress(asyncio.CancelledError):
                 await beside
+
+
+def standby_of(settings: Settings, link: HttpLink) -> "Callable[[PartitionIndex], Standby | None]":
+    """Return what makes sampler partitions stand-bys, if the settings say so; the coordinator knows where they are to begin."""
+    from dgs.sampler.standby import Standby, Standing
+
+    def of(partition: PartitionIndex) -> Standby | None:
+        async def standing(serving: int) -> Standing:
+            found: list[StandingReport] = []
+
+            async def ask() -> None:
+                found.append(await link.standing(partition, serving))
+
+            await insist("learn what stands in the logs", ask)
+            return Standing(Position(found[0].position), found[0].number, found[0].note)
+
+        return Standby(settings.standby_after_s, standing) if settings.standby_after_s else None
+
+    return of

@@ -100,6 +100,7 @@ class Serving:
             tuple(int(p) for p in reflected.positions),
             reflected.watermark,
             worker.figures(),
+            tuple(worker.machine.state.received),
             self._snapshots[partition].needed,
             self._dead_letters[partition].known,
         )

@@ -21,9 +21,20 @@ _RETRY_FIRST_S, _RETRY_MOST_S = 0.05, 2.0
 _ENTRIES_MOST = 64
 
 
-class _Pending(NamedTuple):
+class Pending(NamedTuple):
+    """An entry that is to be sent.
+
+    Attributes:
+        last: number of the last item on the channel up to and with this entry.
+        data: the entry.
+        note: position that a note in it tells; -1 without one.
+        at: when it was put, on the loop's clock.
+    """
+
     last: int
     data: bytes
+    note: int
+    at: float
 
 
 class Outbox:
@@ -37,15 +48,15 @@ class Outbox:
     def __init__(self, bus: Bus, topic: str, partitions: int, sent: Sequence[int]) -> None:
         self._bus = bus
         self._topic = topic
-        self._queues: list[deque[_Pending]] = [deque() for _ in range(partitions)]
+        self._queues: list[deque[Pending]] = [deque() for _ in range(partitions)]
         self._filled = [asyncio.Event() for _ in range(partitions)]
         self._progress = asyncio.Condition()
         self.acknowledged = list(sent)
         self.waiting_bytes = 0
 
-    def put(self, destination: int, last: int, data: bytes) -> None:
-        """Send an entry; `last` is the number of the last item on the channel up to and with this entry."""
-        self._queues[destination].append(_Pending(last, data))
+    def put(self, destination: int, last: int, data: bytes, note: int = -1) -> None:
+        """Send an entry; arguments as `Pending` has them."""
+        self._queues[destination].append(Pending(last, data, note, asyncio.get_running_loop().time()))
         self._filled[destination].set()
         self.waiting_bytes += len(data)
 
@@ -67,17 +78,29 @@ class Outbox:
                 group.create_task(self._send(destination))
 
     async def _send(self, destination: int) -> None:
-        queue, filled = self._queues[destination], self._filled[destination]
         while True:
-            await filled.wait()
+            entries = await self._next(destination)
+            await self._append(destination, [e.data for e in entries])
+            await self._acknowledge(destination, entries)
+
+    async def _next(self, destination: int) -> list[Pending]:
+        """Wait until there is something to send; return it."""
+        queue, filled = self._queues[destination], self._filled[destination]
+        while not queue:
             filled.clear()
-            while queue:
-                entries = [queue.popleft() for _ in range(min(len(queue), _ENTRIES_MOST))]
-                await self._append(destination, [e.data for e in entries])
-                async with self._progress:
-                    self.acknowledged[destination] = entries[-1].last
-                    self.waiting_bytes -= sum(len(e.data) for e in entries)
-                    self._progress.notify_all()
+            await filled.wait()
+        return self._taken(destination)
+
+    def _taken(self, destination: int) -> list[Pending]:
+        queue = self._queues[destination]
+        return [queue.popleft() for _ in range(min(len(queue), _ENTRIES_MOST))]
+
+    async def _acknowledge(self, destination: int, entries: Sequence[Pending]) -> None:
+        """Take note that entries stand in the log."""
+        async with self._progress:
+            self.acknowledged[destination] = max(self.acknowledged[destination], entries[-1].last)
+            self.waiting_bytes -= sum(len(e.data) for e in entries)
+            self._progress.notify_all()
 
     async def _append(self, destination: int, entries: list[bytes]) -> None:
         backoff = Backoff(_RETRY_FIRST_S, _RETRY_MOST_S)

@@ -19,7 +19,11 @@ from dgs.datadir import DataDir
 from dgs.http.listener import listen, reserve, url_of
 from dgs.supervisor import Command, Supervisor, die_with_parent
 
-SHOWN = [s.name for s in SETTINGS if s.name not in ("coordinator", "advertise", "shared_port", "retry_timeout_s")]
+STANDBY_AFTER_S = 1.0
+"""So much longer than the one before, each stand-by waits before it writes."""
+SHOWN = [
+    s.name for s in SETTINGS if s.name not in ("coordinator", "advertise", "shared_port", "standby_after_s", "retry_timeout_s")
+]
 
 
 @click.group()
@@ -35,7 +39,7 @@ def cluster_up(schema: Path | None, queries: tuple[Path, ...], parent: int | Non
     """Start a coordinator, samplers and frontends on this host, and stay until they are stopped.
 
     Every frontend takes requests at --port, for any seed and for the coordinator. With --copies 2 each serving partition is in two
-    of them.
+    of them, with --standbys 1 each sampler has a stand-by.
 
     \b
     Example: dgs cluster up --schema schema.json --query query.json --data-dir ./state --samplers 2 --frontends 2
@@ -55,7 +59,7 @@ def cluster_up(schema: Path | None, queries: tuple[Path, ...], parent: int | Non
         frontends = [stack.enter_context(listen(settings.host, 0)) for _ in range(settings.frontends)]
         commands = [
             _coordinator(settings, control, ready_end, founded.handed.fileno()),
-            *_samplers(settings),
+            *_samplers(settings, founded.directory, deployment),
             *(_frontend(settings, founded.directory, deployment, i, own, ready_end) for i, own in enumerate(frontends)),
         ]
         say = teller(settings)
@@ -78,10 +82,16 @@ def _coordinator(settings: Settings, listening: socket, ready: int, queries: int
     return _command("coordinator", settings, arguments, (own, ready, queries))
 
 
-def _samplers(settings: Settings) -> list[Command]:
+def _samplers(settings: Settings, directory: DataDir, deployment: Deployment) -> list[Command]:
     count = max(1, min(settings.sampler_processes(os.cpu_count() or 1), settings.partitions))
-    one_copy = dataclasses.replace(settings, copies=1)
-    return [_command(f"sampler {i}", one_copy, ["sampler", "--ordinal", str(i), "--replicas", str(count)]) for i in range(count)]
+    commands = []
+    for copy in range(1 + settings.standbys):
+        own = dataclasses.replace(settings, copies=1, standby_after_s=copy * STANDBY_AFTER_S)
+        more = {} if copy == 0 else {"DGS_DATA_DIR": str(_copy(directory, deployment, f"standby-{copy}"))}
+        for i in range(count):
+            name = f"sampler {i}" if copy == 0 else f"stand-by {copy} of sampler {i}"
+            commands.append(_command(name, own, ["sampler", "--ordinal", str(i), "--replicas", str(count)], (), more))
+    return commands
 
 
 def _frontend(
@@ -91,13 +101,13 @@ def _frontend(
     arguments = ["serve", "--listen-fd", str(own), "--ready-fd", str(ready)]
     arguments += ["--ordinal", str(ordinal), "--replicas", str(settings.frontends)]
     copy = ordinal // (settings.frontends // settings.copies)
-    more = {} if copy == 0 else {"DGS_DATA_DIR": str(_copy(directory, deployment, copy))}
+    more = {} if copy == 0 else {"DGS_DATA_DIR": str(_copy(directory, deployment, f"copy-{copy}"))}
     return _command(f"frontend {ordinal}", settings, arguments, (own, ready), more)
 
 
-def _copy(directory: DataDir, deployment: Deployment, copy: int) -> Path:
-    """Return the data directory of a further copy of all serving partitions, made now if there is none."""
-    own = DataDir(directory.root / f"copy-{copy}")
+def _copy(directory: DataDir, deployment: Deployment, name: str) -> Path:
+    """Return the data directory of further copies of partitions, made now if there is none."""
+    own = DataDir(directory.root / name)
     if own.read() is None:
         own.make()
         own.write(dataclasses.replace(deployment, bus=deployment.bus or f"local://{quote(str(directory.log.absolute()))}"))

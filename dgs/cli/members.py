@@ -22,6 +22,7 @@ SAMPLER = [
     *OF_KAFKA,
     "fsync",
     "commit_interval_ms",
+    "standby_after_s",
     "checkpoint_url",
     "disk_free_min_bytes",
     "copies",

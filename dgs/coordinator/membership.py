@@ -11,7 +11,7 @@ from typing import NamedTuple
 from dgs.core.deployment import Deployment
 from dgs.core.egograph import Reflected
 from dgs.core.errors import ConflictError, InputError
-from dgs.membership.heartbeat import Heartbeat, SamplerReport, ServingReport
+from dgs.membership.heartbeat import Heartbeat, SamplerReport, ServingReport, StandingReport
 from dgs.store.manifest import SAMPLER, SERVING
 from dgs.telemetry.figures import ServingFigures
 from dgs.telemetry.freshness import FreshnessSummary
@@ -108,7 +108,7 @@ class Membership:
         return [MemberSeen(m.heartbeat, now - m.heard_at) for _, m in sorted(self._members.items())]
 
     def samplers(self, partition: int) -> list[SamplerSeen]:
-        """Return the copies of a sampler partition, the one that is furthest first, those that are down last."""
+        """Return the copies of a sampler partition: first those that write, then stand-bys, at last those that are down."""
         now = self._clock()
         copies = [
             SamplerSeen(report, m.heartbeat, now - m.heard_at, m.rates[partition])
@@ -116,7 +116,7 @@ class Membership:
             for report in m.heartbeat.samplers
             if report.partition == partition
         ]
-        return sorted(copies, key=lambda c: (not c.up, -c.report.figures.position))
+        return sorted(copies, key=lambda c: (not c.up, c.report.stands_by, -c.report.figures.position))
 
     def serving(self, partition: int) -> "ServingCopies":
         """Return all copies of a serving partition as one; what they tell is that of the moment when it is asked for."""
@@ -148,6 +148,12 @@ class Membership:
     def samples_needed(self, partition: int) -> int | None:
         """Return from where on serving partitions need their log; None for all of it, or while nobody has told."""
         return _least(report.needed for _, report in self.reports(partition, up=False))
+
+    def standing(self, sampler: int, serving: int) -> StandingReport | None:
+        """Return what a serving partition's log holds of a sampler partition's channel, as far as any copy has read it."""
+        reports = [r for _, r in self.reports(serving, up=False) if r.received]
+        best = max(reports, key=lambda r: r.figures.position, default=None)
+        return None if best is None else StandingReport(best.figures.position, best.received[sampler], best.positions[sampler])
 
     def dead_letters(self) -> int | None:
         """Return how many entries were passed over, as far as is known; None where a member cannot tell.

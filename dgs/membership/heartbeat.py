@@ -27,11 +27,13 @@ class SamplerReport:
         partition: of `record-batches`.
         figures: see there.
         dead_letters: entries of its log that were passed over, since the deployment's beginning; None where that cannot be told.
+        stands_by: whether it leaves writing to another copy.
     """
 
     partition: int
     figures: SamplerFigures
     dead_letters: int | None = 0
+    stands_by: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +49,7 @@ class ServingReport:
         positions: per record partition, what its answers reflect.
         watermark: see `dgs.core.egograph.Reflected`.
         figures: see there.
+        received: by record partition, the number of the last item of that sampler partition that it has applied.
         needed: from here on it needs its log, whatever happens to it; None while it needs all.
         dead_letters: entries of its log that were passed over, since the deployment's beginning; None where that cannot be told.
     """
@@ -59,6 +62,7 @@ class ServingReport:
     positions: tuple[int, ...]
     watermark: int | None
     figures: ServingFigures
+    received: tuple[int, ...] = ()
     needed: int | None = None
     dead_letters: int | None = 0
 
@@ -106,6 +110,15 @@ class News:
     active: frozenset[int] = frozenset()
     owners: Mapping[int, Sequence[str]] = field(default_factory=dict)
     checkpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandingReport:
+    """What stands in a log of `sample-batches` of what one sampler partition has written; see `dgs.sampler.standby.Standing`."""
+
+    position: int
+    number: int
+    note: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,3 +196,4 @@ class Form(Generic[T]):
 
 
 HEARTBEAT, NEWS, ROUND, DEPLOYMENT = Form(Heartbeat), Form(News), Form(RoundReport), Form(DeploymentFacts)
+STANDING = Form(StandingReport)

@@ -1,16 +1,17 @@
 """The two ways to the coordinator: within its own process, and over HTTP to another. A member uses either through `Link`."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from dgs_client.connection import Connection, Response
 
 from dgs.core.errors import ConflictError, StateError
-from dgs.membership.heartbeat import HEARTBEAT, NEWS, ROUND, Heartbeat, News, RoundReport
+from dgs.membership.heartbeat import HEARTBEAT, NEWS, ROUND, STANDING, Heartbeat, News, RoundReport, StandingReport
 
 HEARTBEATS = "/cluster/heartbeats"
 ROUNDS = "/cluster/rounds"
 DEPLOYMENT_PATH = "/cluster/deployment"
+STANDING_PATH = "/cluster/standing"
 TIMEOUT_S = 5.0
 """A coordinator that says nothing for so long is away."""
 
@@ -47,7 +48,7 @@ class HttpLink:
     async def beat(self, heartbeat: Heartbeat) -> News:
         """See `dgs.membership.heart.Link`."""
         try:
-            response = await self._beats.post(HEARTBEATS, HEARTBEAT.write(heartbeat))
+            response = await self._beats.send("POST", HEARTBEATS, HEARTBEAT.write(heartbeat))
         except ConflictError as e:
             raise StateError(str(e)) from None
         return NEWS.read(response.body)
@@ -58,7 +59,16 @@ class HttpLink:
         Raises:
             UnreachableError, NotReadyError: report it again.
         """
-        await self._rounds.post(ROUNDS, ROUND.write(RoundReport(serving_partition, barrier, round_number)))
+        await self._rounds.send("POST", ROUNDS, ROUND.write(RoundReport(serving_partition, barrier, round_number)))
+
+    async def standing(self, sampler: int, serving: int) -> StandingReport:
+        """Ask what stands in a serving partition's log of what a sampler partition has written.
+
+        Raises:
+            UnreachableError, NotReadyError: ask again.
+        """
+        path = f"{STANDING_PATH}?sampler={sampler}&serving={serving}"
+        return STANDING.read((await self._rounds.send("GET", path)).body)
 
     def close(self) -> None:
         """End the connections."""
@@ -74,9 +84,6 @@ class _Line:
         self._turn = asyncio.Lock()
         self.close = self._connection.close
 
-    def post(self, path: str, body: bytes) -> Awaitable[Response]:
-        async def posted() -> Response:
-            async with self._turn:
-                return await asyncio.to_thread(self._connection.request, "POST", path, body, {"Content-Type": "application/json"})
-
-        return posted()
+    async def send(self, method: str, path: str, body: bytes | None = None) -> Response:
+        async with self._turn:
+            return await asyncio.to_thread(self._connection.request, method, path, body, {"Content-Type": "application/json"})

@@ -20,6 +20,7 @@ from dgs.core.errors import CodecError
 from dgs.core.records import RecordBatch
 from dgs.core.types import PartitionIndex, Position
 from dgs.sampler.machine import Emission, SamplerMachine
+from dgs.sampler.standby import Follower, Standby, StandbyOutbox
 from dgs.store.base import Batch, Store
 from dgs.telemetry import logs
 from dgs.telemetry.figures import SamplerFigures
@@ -60,6 +61,7 @@ class SamplerWorker:
         commit_interval_s: float,
         dead_letters: DeadLetters,
         troubles: Troubles | None = None,
+        standby: Standby | None = None,
     ) -> None:
         self._deployment = deployment
         self._partition = partition
@@ -70,7 +72,13 @@ class SamplerWorker:
         self._dead = DeadEntries(dead_letters)
         self._troubles = troubles or Troubles()
         self.machine = SamplerMachine(deployment, partition, store)
-        self._outbox = Outbox(bus, SAMPLES, deployment.serving_partitions, self.machine.state.sent)
+        size, sent = deployment.serving_partitions, self.machine.state.sent
+        self._standby = standby
+        self._outbox = (
+            Outbox(bus, SAMPLES, size, sent)
+            if standby is None
+            else StandbyOutbox(bus, SAMPLES, size, sent, after_s=standby.after_s)
+        )
         self._packs: list[list[Emission]] = [[] for _ in range(deployment.serving_partitions)]
         self._pack_bytes = 0
         self._committed = self.machine.state.position
@@ -95,8 +103,16 @@ class SamplerWorker:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._outbox.run())
                 group.create_task(self._loop(group))
+                if self._standby is not None and isinstance(self._outbox, StandbyOutbox):
+                    size = self._deployment.serving_partitions
+                    group.create_task(Follower(self._bus, self._partition, size, self._standby, self._outbox).run())
         except BaseExceptionGroup as failed:
             raise failed.exceptions[0] from None
+
+    @property
+    def stands_by(self) -> bool:
+        """Whether it leaves writing to another copy."""
+        return isinstance(self._outbox, StandbyOutbox) and not self._outbox.active
 
     def figures(self) -> SamplerFigures:
         """Return what there is to tell about this partition at this moment."""
@@ -205,7 +221,8 @@ class SamplerWorker:
             own_note = note if piece is pieces[-1] else None
             pack = BlockPack(self._deployment.generation, self._partition, first, piece, own_note)
             first += len(piece)
-            self._outbox.put(destination, first - 1, encode_blocks(pack))
+            told = -1 if own_note is None else own_note.position
+            self._outbox.put(destination, first - 1, encode_blocks(pack), told)
 
     async def _commit(self) -> None:
         """Commit until nothing is left, as the loop may be asleep by the time that a slow disk has taken a cut."""

@@ -17,7 +17,7 @@ from dgs.wire.samples_pb2 import Samples
 from tests.e2e.answers import plain, wrong
 from tests.e2e.cluster import Cluster
 from tests.e2e.inputs import Graph, write_graph
-from tests.e2e.processes import COORDINATOR, SAMPLER, SERVE
+from tests.e2e.processes import COORDINATOR, SAMPLER, SERVE, until
 from tests.e2e.service import Service
 from tests.e2e.watcher import Watcher
 
@@ -179,3 +179,42 @@ def test_a_copy_that_sleeps_and_wakes_up_corrupts_nothing(copies: Cluster, large
     assert [[plain(a, large.schema) for a in each] for each in answers] == [
         [oracle.ego_graph(large.query, seed) for seed in large.seeds()]
     ] * 2
+
+
+@pytest.mark.slow
+def test_a_stand_by_takes_over_from_a_dead_sampler_and_steps_back(tmp_path: Path, large: Graph) -> None:
+    cluster = Cluster(tmp_path, *large.start_flags, *FIXED, "--standbys", 1)
+    try:
+        cluster.start()
+        until("the stand-bys stand by", lambda: writers(cluster) == [1] * 4 and copies_of_samplers(cluster) == [2] * 4)
+        loader = cluster.begin_load(large.pattern_file, "--barrier", "loaded")
+        loader.feed(large.lines, LOAD_S)
+        time.sleep(LOAD_S / 4)
+        sleeping = [pid for pid in cluster.pids(SAMPLER) if not stands_by(pid)]
+        assert len(sleeping) == 2
+        for pid in sleeping:
+            os.kill(pid, signal.SIGSTOP)  # not to be started again, and to wake up as a stale owner later
+        ended = loader.finish()
+        assert ended.code == 0, ended.err
+        cluster.wait("loaded")
+        assert not wrong(cluster, large, large.oracle(), large.seeds())
+        for pid in sleeping:
+            os.kill(pid, signal.SIGCONT)
+        load(cluster, large, "again")
+        until("the stand-bys stand by again", lambda: writers(cluster) == [1] * 4)
+        assert not wrong(cluster, large, large.oracle(), large.seeds())
+    finally:
+        cluster.stop()
+
+
+def copies_of_samplers(cluster: Cluster) -> list[int]:
+    return [len([c for c in s["copies"] if c["up"]]) for s in cluster.cluster()["samplers"]]
+
+
+def writers(cluster: Cluster) -> list[int]:
+    return [len([c for c in s["copies"] if c["up"] and not c["stands_by"]]) for s in cluster.cluster()["samplers"]]
+
+
+def stands_by(pid: int) -> bool:
+    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return any(v.startswith(b"DGS_STANDBY_AFTER_S=1") for v in environment)

@@ -26,7 +26,7 @@ from dgs.membership.link import OwnLink
 from dgs.telemetry.figures import SamplerFigures, ServingFigures
 
 SAMPLER = SamplerReport(1, SamplerFigures(7, 6, 5, {"refused": 4}, 3, 2, 1), 9)
-SERVING = ServingReport(0, True, False, 8, 4, (1 << 60, 2), -5, ServingFigures(3, snapshot_at=0.5), 1, None)
+SERVING = ServingReport(0, True, False, 8, 4, (1 << 60, 2), -5, ServingFigures(3, snapshot_at=0.5), (3, 4), 1, None)
 BEAT = Heartbeat("frontend@1", "log", "host", 12, "http://h:1", (SAMPLER,), (SERVING,), ("disk full",))
 HEARD = News(True, frozenset({0, 7}), {0: ["http://a", "http://b"], 1: []}, "checkpoint")
 

@@ -9,7 +9,7 @@ from dgs.coordinator.membership import FORGOTTEN_AFTER_S, STALE_AFTER_S, Members
 from dgs.core.deployment import Deployment
 from dgs.core.errors import ConflictError, InputError
 from dgs.core.schema import Schema
-from dgs.membership.heartbeat import Heartbeat, SamplerReport, ServingReport
+from dgs.membership.heartbeat import Heartbeat, SamplerReport, ServingReport, StandingReport
 from dgs.telemetry.figures import SamplerFigures, ServingFigures
 
 SCHEMA: dict[str, list[object]] = {"attr_defs": [], "vertex_defs": [], "edge_defs": [], "edge_relation_defs": []}
@@ -40,7 +40,8 @@ class World:
     ) -> None:
         figures = ServingFigures(sum(positions))
         behind = 0 if caught_up else 7
-        report = ServingReport(partition, answers, caught_up, behind, barrier, positions, min(positions), figures, needed)
+        known, received = min(positions), (7, sum(positions))
+        report = ServingReport(partition, answers, caught_up, behind, barrier, positions, known, figures, received, needed)
         self.membership.hear(Heartbeat(member, "log", "host", 1, f"http://{member}", serving=(report,)))
 
 
@@ -157,3 +158,19 @@ def test_a_barrier_is_passed_once_all_copies_that_are_asked_have_passed_it(world
     assert one.barrier == 3
     world.serving("b", 0, (1, 1), barrier=2)
     assert one.barrier == 2
+
+
+def test_what_stands_in_a_log_is_known_from_the_copy_that_is_furthest(world: World) -> None:
+    assert world.membership.standing(1, 0) is None
+    world.serving("a", 0, (10, 20))
+    world.serving("b", 0, (5, 5))
+    assert world.membership.standing(1, 0) == StandingReport(position=30, number=30, note=20)
+    assert world.membership.standing(0, 0) == StandingReport(position=30, number=7, note=10)
+    assert world.membership.standing(0, 1) is None
+
+
+def test_a_copy_that_writes_comes_before_one_that_stands_by(world: World) -> None:
+    report = SamplerReport(0, SamplerFigures(99, 98), stands_by=True)
+    world.membership.hear(Heartbeat("standby", "log", "host", 1, samplers=(report,)))
+    world.sampler("writes", 0, 50)
+    assert [c.member.member for c in world.membership.samplers(0)] == ["writes", "standby"]
