@@ -28,6 +28,7 @@ from dgs.core.errors import NotReadyError, PlanError, StateError, UnreachableErr
 from dgs.core.layout import Dimension, Layouts
 from dgs.core.operators import InstalledQuery, OperatorSet
 from dgs.core.query import parse_query
+from dgs.core.repair import ANEW
 from dgs.core.types import PartitionIndex, Position
 from dgs.telemetry import logs
 from dgs.troubles import Troubles
@@ -91,7 +92,7 @@ class Coordinator:
         """Load the state, make or check the topics, and write what is pending; a bus that refuses that is tried again later.
 
         Raises:
-            StateError: the state file or the topics cannot be used; says what to do.
+            StateError: the state file, the topics or the logs cannot be used; says what to do.
         """
         state = await asyncio.to_thread(self._file.load)
         try:
@@ -101,6 +102,7 @@ class Coordinator:
                 f"{self._file.path} holds a query that this program refuses: {e}; start the dgs that wrote it"
             ) from None
         await ensure_topics(self._bus, self.deployment)
+        await self._check_logs()
         self._retrying = asyncio.create_task(self._retry())
         try:
             async with self._ordering:
@@ -234,6 +236,15 @@ class Coordinator:
             state = self._state.to_json()
             return state, await self._bus.ends([RECORDS, SAMPLES])
 
+    async def _check_logs(self) -> None:
+        """Refuse a log that has lost an order: nobody would write it again, and partitions would take no later one."""
+        for p, (standing, end) in enumerate(zip(self._state.ends, await self.record_ends(), strict=False)):
+            if end < standing:
+                raise StateError(
+                    f"the log {RECORDS}/{p} ends at position {end}, and by {self._file.path} it has orders up to {standing}:"
+                    f" entries are lost (a power loss with fsync=never?); {ANEW}"
+                )
+
     async def _order(self, change: Callable[[State], State]) -> None:
         """Carry out an order to its end, even when the caller goes away meanwhile."""
         if self._retrying is None:
@@ -265,14 +276,14 @@ class Coordinator:
         entries = [encode_control(item) for item in items]
         try:
             async with asyncio.timeout(APPEND_WAIT_S):
-                for p in range(self.deployment.partitions):
-                    await self._bus.append(RECORDS, PartitionIndex(p), entries)  # 2.
+                partitions = map(PartitionIndex, range(self.deployment.partitions))
+                ends = tuple([await self._bus.append(RECORDS, p, entries) for p in partitions])  # 2.
         except Exception as e:  # whatever it is, the order is pending and is tried again
             self._unwritten.set()
             cause = "it does not answer" if isinstance(e, TimeoutError) else str(e)
             raise UnreachableError(f"the order is kept and tried again, as the bus does not take it: {cause}") from e
         try:
-            await self._change(lambda state: replace(state, written=items[-1].number))  # 3.
+            await self._change(lambda state: replace(state, written=items[-1].number, ends=ends))  # 3.
         except NotReadyError:
             self._unwritten.set()
             raise

@@ -76,6 +76,7 @@ class State:
     Attributes:
         last: number of the newest order, 0 before the first.
         written: orders up to this number stand in all record partitions.
+        ends: per record partition, where its log ended behind them at least; empty where that is not known.
         loaders_admitted: a loader may have been told where to write.
         queries: in the order of their numbers.
         dimensions: in the order of their numbers.
@@ -84,6 +85,7 @@ class State:
 
     last: int = 0
     written: int = 0
+    ends: tuple[int, ...] = ()
     loaders_admitted: bool = False
     queries: tuple[Query, ...] = ()
     dimensions: tuple[FixedDimension, ...] = ()
@@ -105,6 +107,7 @@ class State:
         return {
             "last": self.last,
             "written": self.written,
+            "ends": list(self.ends),
             "loaders_admitted": self.loaders_admitted,
             "queries": [{"number": q.number, "id": q.id, "name": q.name, "document": q.document} for q in self.queries],
             "dimensions": [{"number": d.number, **d.item().body} for d in self.dimensions],
@@ -154,6 +157,7 @@ def read_state(document: Mapping[str, Any]) -> State:
     state = State(
         last=int(document["last"]),
         written=int(document["written"]),
+        ends=tuple(map(int, document.get("ends", ()))),
         loaders_admitted=bool(document["loaders_admitted"]),
         queries=tuple(Query(int(q["number"]), int(q["id"]), str(q["name"]), dict(q["document"])) for q in document["queries"]),
         dimensions=tuple(

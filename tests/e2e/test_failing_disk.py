@@ -1,4 +1,4 @@
-"""A disk that loses power or turns read-only under a service whose logs are synced: what was acknowledged is kept.
+"""A disk that loses power or turns read-only under a service: synced logs keep what was acknowledged, others are refused.
 
 The disk is an ext4 of its own. Mounted again, it has what was synced, and nothing that was only written, as after a power loss: the
 states in RocksDB go back to older commits, and the logs bring back the rest.
@@ -29,12 +29,25 @@ def disk(tmp_path: Path) -> Iterator[FailingDisk]:
 @pytest.fixture
 def service(new_service: NewService, graph: Graph, disk: FailingDisk) -> Iterator[Service]:
     """A service with synced logs on the disk, with the first lines loaded, which nobody loads again."""
-    service = new_service(*graph.start_flags, "--fsync", "batch", "--disk-free-min-bytes", 0)
+    service = loaded(new_service, graph, disk, "batch")
+    yield service
+    service.stop()  # while the disk is still there
+
+
+@pytest.fixture
+def unsynced_service(new_service: NewService, graph: Graph, disk: FailingDisk) -> Iterator[Service]:
+    """The same with logs that nobody syncs."""
+    service = loaded(new_service, graph, disk, "never")
+    yield service
+    service.stop()
+
+
+def loaded(new_service: NewService, graph: Graph, disk: FailingDisk, fsync: str) -> Service:
+    service = new_service(*graph.start_flags, "--fsync", fsync, "--disk-free-min-bytes", 0)
     service.data_dir = disk.path / "state"
     service.start()
     load(service, graph, graph.lines[:BEFORE], "before")
-    yield service
-    service.stop()  # while the disk is still there
+    return service
 
 
 def load(service: Service, graph: Graph, lines: list[str], barrier: str) -> None:
@@ -70,6 +83,21 @@ def test_what_a_loader_was_told_survives_a_power_loss(service: Service, graph: G
     service.kill_all()
     loader.kill()
     assert_goes_on(service, graph, disk)
+
+
+@pytest.mark.slow
+def test_logs_that_have_lost_what_was_confirmed_are_refused(
+    unsynced_service: Service, graph: Graph, disk: FailingDisk, tmp_path: Path
+) -> None:
+    disk.lose_power()
+    unsynced_service.kill_all()
+    disk.mount_again()
+    flags = (*graph.start_flags, "--data-dir", unsynced_service.data_dir, "--port", free_port())
+    ended = run("dgs", "up", *flags, cwd=tmp_path)
+    assert ended.code == 1
+    assert "entries are lost (a power loss with fsync=never?)" in ended.err
+    assert "`dgs checkpoint restore --data-dir NEW`" in ended.err
+    assert "Traceback" not in ended.err
 
 
 @pytest.mark.slow
