@@ -24,6 +24,8 @@ RESULTS = Path(__file__).parent / "results"
 SHAPE, VERTICES = Shape(10, 5, 10), 20_000
 VISIBLE_MS = Aim(most=100, of_ratio=False)
 LOCAL, KAFKA = "local", "Kafka"
+SHARES = (0.5, 0.2)
+"""Of the peak, at which updates are watched."""
 SIZE = ("--samplers", 1)
 """Of the service; the broker has a core of its own then."""
 
@@ -61,10 +63,12 @@ def measure(graph: Graph, cluster: Cluster, rounds: int, seconds: float) -> list
                 own.bulk.append(edges / service.load(batches))
                 peak, written = loading.peak(graph, service, seconds=seconds)
                 own.peak.append(peak.ours)
-                # Both are offered the same: half of what Kafka has taken, or in the first turn the local bus.
-                rate = min(own.peak[-1], *(found[KAFKA].peak or [peak.ours])) / 2
-                streams = loading.Streams(graph, service, rate, written)
-                own.visible += loading.visible(graph, service, streams, 1, seconds)
+                # Both are offered the same: a share of what Kafka has taken, or in the first turn the local bus.
+                most = min(own.peak[-1], *(found[KAFKA].peak or [peak.ours]))
+                for share in SHARES:
+                    streams = loading.Streams(graph, service, most * share, written)
+                    own.visible += loading.visible(graph, service, streams, 1, seconds)
+                    written = streams.written
             print(f"measured: {kind}, round {i + 1} of {rounds}", file=sys.stderr)
     ours, floor = found[KAFKA], found[LOCAL]
     rows = [
@@ -73,7 +77,7 @@ def measure(graph: Graph, cluster: Cluster, rounds: int, seconds: float) -> list
     ]
     kinds = len(ours.visible) // rounds
     for at in range(kinds):
-        rows.append(_latency(ours.visible[at::kinds], floor.visible[at::kinds], VISIBLE_MS if at == 0 else None))
+        rows.append(_latency(ours.visible[at::kinds], floor.visible[at::kinds]))
     return rows
 
 
@@ -82,9 +86,10 @@ def _beside(work: str, unit: str, ours: list[float], floor: list[float]) -> Row:
     return Row(work, unit, median(ours), median(floor), ratio, detail={"ours": ours, "floor": floor})
 
 
-def _latency(ours: list[Row], floor: list[Row], aim: Aim | None) -> Row:
+def _latency(ours: list[Row], floor: list[Row]) -> Row:
     middle = sorted(ours, key=lambda row: row.ours)[len(ours) // 2]
     ratio = median(a.ours / b.ours for a, b in zip(ours, floor, strict=True))
+    aim = VISIBLE_MS if middle.aim is not None else None
     return Row(middle.work, middle.unit, middle.ours, median(r.ours for r in floor), ratio, aim, middle.latencies)
 
 

@@ -80,5 +80,7 @@ def log_directory(bus: str, own: Path) -> Path:
     """
     path = local_path(bus) if bus else own
     if path is None:
-        raise StateError(f"the logs of {own.parent} are on {bus}, not in files of this host")
+        raise StateError(
+            f"the logs of {own.parent} are on {bus}, not in files of this host; kcat, or another tool of Kafka, shows them"
+        )
     return path

@@ -1,14 +1,18 @@
 """A Kafka cluster for tests, of one broker or several, on free ports of loopback; and Kafka's own tools against it."""
 
+import asyncio
 import base64
 import json
 import secrets
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
+
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
 
 from tests.e2e.processes import until
 from tests.kafka.broker import PASSWORD, USER, Broker
@@ -84,14 +88,28 @@ class Cluster:
 
     def until_led(self, topic: str) -> None:
         """Wait until every partition of a topic has a leader that lives."""
-        until(
-            f"{topic} has leaders",
-            lambda: "Topic:" not in self.tool(TOPICS, "--describe", "--topic", topic, "--unavailable-partitions"),
-        )
+        alive = {b.node for b in self.brokers if b.process is not None}
+        self._until(f"{topic} has leaders", lambda partition: partition["leader"] in alive, topic)
 
     def until_in_sync(self) -> None:
         """Wait until every partition has all its replicas."""
-        until("all replicas are in sync", lambda: "Topic:" not in self.tool(TOPICS, "--describe", "--under-replicated-partitions"))
+        self._until("all replicas are in sync", lambda partition: set(partition["isr"]) == set(partition["replicas"]))
+
+    def _until(self, what: str, holds: Callable[[dict[str, Any]], bool], topic: str | None = None) -> None:
+        """Wait until something holds for all partitions of a topic, or of all."""
+
+        async def asked() -> bool:
+            admin = AIOKafkaAdminClient(bootstrap_servers=[f"127.0.0.1:{b.ports['PLAINTEXT']}" for b in self.brokers])
+            try:
+                await admin.start()
+                found = await admin.describe_topics()
+            except KafkaError:  # it has asked one that is dead
+                return False
+            finally:
+                await admin.close()
+            return all(holds(p) for t in found if topic in (None, t["topic"]) for p in t["partitions"])
+
+        until(what, lambda: asyncio.run(asked()), 60.0)
 
     def offsets(self, topic: str, *arguments: object) -> str:
         """Return what Kafka's tool for offsets tells of a topic, a line for each partition."""

@@ -18,6 +18,7 @@ from dgs.bus.kafka import appender
 from dgs.bus.kafka import bus as module
 from dgs.bus.kafka.address import KafkaAddress
 from dgs.bus.kafka.bus import KafkaBus
+from dgs.bus.kafka.clients import KafkaClients, close
 from dgs.bus.kafka.options import KafkaOptions
 from dgs.bus.open import open_bus
 from dgs.config import load
@@ -241,6 +242,28 @@ async def test_a_cluster_that_stays_away_is_unreachable_in_the_end(prefix: str, 
     async with opened(f"kafka://127.0.0.1:{port}") as bus:
         with pytest.raises(UnreachableError, match=rf"127\.0\.0\.1:{port}"):
             await bus.ensure(RECORDS, 1)
+
+
+async def test_a_broker_that_breaks_off_is_away_and_nothing_worse(
+    kafka: Cluster, prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that is just going down: neither the certificate nor the password is wrong."""
+    monkeypatch.setattr(module, "ENSURE_S", 1.0)
+    server = await asyncio.start_server(lambda _, writer: writer.close(), "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server, opened(f"kafka://127.0.0.1:{port}/{prefix}", by_password(kafka)) as bus:
+        with pytest.raises(UnreachableError, match="is kafka_security_protocol that of their listener"):
+            await bus.ensure(RECORDS, 1)
+
+
+async def test_whom_brokers_have_let_in_once_is_not_given_up(kafka: Cluster, prefix: str) -> None:
+    """A broker that has just started may not know its users yet."""
+    clients = KafkaClients(KafkaAddress.parse(kafka.url(prefix, "SASL_SSL")), by_password(kafka))
+    await close(await clients.idle_consumer())
+    clients._arguments["sasl_plain_password"] = "forgotten"
+    clients._options = by_password(kafka, password="forgotten")
+    with pytest.raises(ConnectionError, match="Authentication failed"):
+        await clients.idle_consumer()
 
 
 Fault = Callable[[Proxy], None]

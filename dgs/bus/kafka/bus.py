@@ -7,9 +7,10 @@ where on, is never Kafka's decision. See docs/kafka.md and ADR 16.
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka import TopicPartition
 from aiokafka.admin import RecordsToDelete
 from aiokafka.errors import KafkaError, OffsetOutOfRangeError
 
@@ -17,14 +18,14 @@ from dgs.backoff import Backoff
 from dgs.bus.base import READERS, Entry
 from dgs.bus.kafka.address import KafkaAddress
 from dgs.bus.kafka.appender import Appender
-from dgs.bus.kafka.clients import KafkaClients, close
+from dgs.bus.kafka.clients import KafkaClients
 from dgs.bus.kafka.failures import UNAUTHORIZED, failure
 from dgs.bus.kafka.lag import GroupPositions
+from dgs.bus.kafka.offsets import KafkaOffsets
 from dgs.bus.kafka.options import KafkaOptions
 from dgs.bus.kafka.reader import Reader
 from dgs.bus.kafka.topics import KafkaTopics
-from dgs.core.errors import InputError, NotFoundError, PositionError, StateError, UnreachableError
-from dgs.core.repair import ANEW, state_anew
+from dgs.core.errors import InputError, NotFoundError, StateError, UnreachableError
 from dgs.core.types import PartitionIndex, Position
 from dgs.telemetry import logs
 
@@ -32,8 +33,6 @@ ENSURE_S = 60.0
 """How long a cluster that is away is waited for at the start."""
 ANSWER_S = 5.0
 """How long a read that must not wait for new entries waits for those that are there."""
-BEYOND_END_S = 2.0
-"""A position beyond the end is believed after so long: right after a change of leaders the end may be told too low."""
 _RETRY_FIRST_S, _RETRY_MOST_S = 0.2, 2.0
 
 _log = logs.get(__name__)
@@ -59,8 +58,8 @@ class KafkaBus:
         self._idle: dict[TopicPartition, Reader] = {}
         self._busy: set[Reader] = set()
         self._groups: dict[str, GroupPositions] = {}
-        self._offsets: AIOKafkaConsumer | None = None
-        self._starting = asyncio.Lock()
+        self._offsets = KafkaOffsets(self._clients)
+        self._undeletable: set[str] = set()
         self._closing: set[asyncio.Task[None]] = set()
         self._closed = False
 
@@ -130,7 +129,13 @@ class KafkaBus:
             entries = await reader.read(max_bytes, wait_s)
         except OffsetOutOfRangeError:
             self._discard(reader)
-            await self._check_position(topic, place, position)
+            with suppress(OSError):  # who does not answer is asked again
+                await self._offsets.check(topic, place, position)
+            return []
+        except OSError as e:
+            self._discard(reader)
+            _log.warning("a read from Kafka failed; it is made again", log=f"{place.topic}/{partition}", cause=e)
+            await asyncio.sleep(min(wait_s, _RETRY_MOST_S))
             return []
         except BaseException:
             self._discard(reader)
@@ -144,13 +149,13 @@ class KafkaBus:
     async def end(self, topic: str, partition: PartitionIndex) -> Position:
         """Return the position after the last entry; OSError while no broker tells it."""
         place = self._place(topic, partition)
-        ends = await self._bounds("end_offsets", [place])
+        ends = await self._offsets.ends([place])
         return ends[place]
 
     async def ends(self, topics: Sequence[str]) -> dict[str, list[Position]]:
         """See `Bus.ends`. They are asked for together, but brokers do not tell them of one moment."""
         places = {topic: [self._place(topic, PartitionIndex(p)) for p in range(self._count(topic))] for topic in topics}
-        ends = await self._bounds("end_offsets", [place for of_topic in places.values() for place in of_topic])
+        ends = await self._offsets.ends([place for of_topic in places.values() for place in of_topic])
         return {topic: [ends[place] for place in of_topic] for topic, of_topic in places.items()}
 
     async def truncate(self, topic: str, partition: PartitionIndex, position: Position) -> None:
@@ -161,16 +166,18 @@ class KafkaBus:
             OSError: Kafka did not do it.
         """
         place = self._place(topic, partition)
-        begins = await self._bounds("beginning_offsets", [place])
+        begins = await self._offsets.begins([place])
         if position <= begins[place]:
             return
         try:
             async with self._clients.admin() as admin:
                 await admin.delete_records({place: RecordsToDelete(position)})
         except OffsetOutOfRangeError:
-            await self._check_position(topic, place, position)
+            await self._offsets.check(topic, place, position)
         except UNAUTHORIZED:
-            _log.warning("Kafka does not allow to delete records that nobody needs; they stay", topic=place.topic)
+            if topic not in self._undeletable:
+                self._undeletable.add(topic)
+                _log.warning("Kafka does not allow to delete records that nobody needs; they stay", topic=place.topic)
         except KafkaError as e:
             raise failure(e, f"delete records of {place.topic}/{partition}") from None
 
@@ -181,9 +188,7 @@ class KafkaBus:
             self._discard(reader)
         self._idle.clear()
         await asyncio.gather(*(group.close() for group in self._groups.values()), self._appender.close(), *self._closing)
-        if self._offsets is not None:
-            await close(self._offsets)
-            self._offsets = None
+        await self._offsets.close()
 
     # -- below: places and their owner --------------------------------------------------------------------------------
 
@@ -207,7 +212,7 @@ class KafkaBus:
     async def _check_owner(self, topic: str, log_id: str) -> None:
         """Look at the first kept record of each partition."""
         places = [self._place(topic, PartitionIndex(p)) for p in range(self._count(topic))]
-        begins, ends = await self._bounds("beginning_offsets", places), await self._bounds("end_offsets", places)
+        begins, ends = await self._offsets.begins(places), await self._offsets.ends(places)
         for place in places:
             if begins[place] < ends[place]:
                 reader = Reader(self._clients, place, begins[place], lambda record: _check_key(record, topic, log_id.encode()))
@@ -218,40 +223,7 @@ class KafkaBus:
                 finally:
                     await reader.close()
 
-    # -- below: offsets and readers -----------------------------------------------------------------------------------
-
-    async def _bounds(self, which: str, places: Sequence[TopicPartition]) -> dict[TopicPartition, Position]:
-        """Ask for `beginning_offsets` or `end_offsets`."""
-        async with self._starting:
-            if self._offsets is None:
-                self._offsets = await self._clients.idle_consumer()
-        try:
-            found = await getattr(self._offsets, which)(places)
-        except KafkaError as e:
-            raise failure(e, f"tell the {which.replace('_', ' ')} of {places[0].topic}") from None
-        return {place: Position(offset) for place, offset in found.items()}
-
-    async def _check_position(self, topic: str, place: TopicPartition, position: Position) -> None:
-        """Refuse a position that the log does not have."""
-        deadline_s = asyncio.get_running_loop().time() + BEYOND_END_S
-        while True:
-            begins, ends = await self._bounds("beginning_offsets", [place]), await self._bounds("end_offsets", [place])
-            if position < begins[place]:
-                raise PositionError(
-                    f"{place.topic}/{place.partition} on Kafka: position {position} is before the first kept entry"
-                    f" ({begins[place]}): the log was truncated, or Kafka's retention has removed entries (retention.ms,"
-                    " retention.bytes), and what would read on from there has lost them;"
-                    f" {state_anew(READERS.get(topic), place.partition)}"
-                )
-            if position <= ends[place]:
-                return
-            if asyncio.get_running_loop().time() >= deadline_s:
-                raise PositionError(
-                    f"{place.topic}/{place.partition} on Kafka: position {position} is beyond the end of the log ({ends[place]}):"
-                    f" the data directory that keeps this position and this topic do not belong together, or Kafka has lost"
-                    f" entries; {ANEW}"
-                )
-            await asyncio.sleep(_RETRY_FIRST_S)
+    # -- below: readers -----------------------------------------------------------------------------------------------
 
     def _group(self, topic: str) -> GroupPositions:
         group = self._groups.get(topic)

@@ -46,6 +46,7 @@ class KafkaClients:
         self.address = address
         self._options = options
         self._arguments = options.client() | {"bootstrap_servers": list(address.brokers)}
+        self._let_in = False
 
     async def producer(self) -> AIOKafkaProducer:
         """Return a started producer: idempotent, and acknowledged by all replicas in sync."""
@@ -96,18 +97,20 @@ class KafkaClients:
         """Start a client that is to do `what`.
 
         Raises:
-            StateError: the brokers refuse the user, the password or the connection's kind, or do not allow it.
-            ConnectionError: no broker can be reached.
+            StateError: it is not allowed; or brokers that have let nobody in from here yet refuse the user or the connection.
+            ConnectionError: no broker can be used. One that is just starting may refuse for a while whom it knows.
         """
         try:
             await client.start()
         except BaseException as e:
             await close(client)
             if isinstance(e, KafkaConnectionError):
-                raise await self._why() from None
+                why = await self._why()
+                raise (ConnectionError(str(why)) if self._let_in else why) from None
             if isinstance(e, KafkaError):
                 raise failure(e, what) from None
             raise
+        self._let_in = True
 
     async def _why(self) -> Exception:
         """Return why no broker can be used."""
@@ -123,10 +126,9 @@ class KafkaClients:
                 )
             except UnsupportedSaslMechanismError as e:
                 return StateError(f"the Kafka broker {broker} does not take the password this way; set kafka_sasl_mechanism: {e}")
-            except ssl.SSLError as e:
+            except ssl.SSLCertVerificationError as e:
                 return StateError(
-                    f"no TLS with the Kafka broker {broker}: {e}; set kafka_security_protocol and kafka_ssl_cafile as its"
-                    " listener has them"
+                    f"no TLS with the Kafka broker {broker}: {e}; set kafka_ssl_cafile to what signed its certificate"
                 )
             except (OSError, KafkaError) as e:
                 reasons.append(f"{broker}: {told(e)}")
