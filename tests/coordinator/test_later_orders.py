@@ -20,7 +20,7 @@ def test_what_the_log_has_beyond_the_state_is_taken_over_as_pending(known: int) 
     state = with_later_orders(empty, WHOLE[:known], 2)
     twice = [*WHOLE[:1], *WHOLE]  # an order that was written again
     later = with_later_orders(state, twice, 2)
-    assert later == State(3, 0, False, (INSTALLED,), (FIXED,), {"restored-3": SET})
+    assert later == State(3, 0, (), False, (INSTALLED,), (FIXED,), {"restored-3": SET})
     assert later.pending() == WHOLE
 
 
