@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.e2e.cluster import Cluster as Processes
 from tests.e2e.inputs import Graph
 from tests.e2e.service import Service
 from tests.e2e.test_main_path import (
@@ -27,9 +28,9 @@ __all__ = [
 
 @pytest.fixture(scope="module")
 def service(kafka: Cluster, shop: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
-    """A service on Kafka with the shop in it."""
-    flags = ["--bus", kafka.url("main-path"), "--partitions", 4, "--serving-partitions", 4, "--samplers", 2]
-    service = Service(tmp_path_factory.mktemp("service"), *shop.start_flags, *flags)
+    """Two samplers, two frontends and a coordinator on Kafka, with the shop in it."""
+    flags = ["--bus", kafka.url("main-path"), "--partitions", 4, "--serving-partitions", 4]
+    service = Processes(tmp_path_factory.mktemp("service"), *shop.start_flags, *flags)
     try:
         service.start()
         loaded = service.load(shop.pattern_file, shop.data_file, "--reversed-edges", "i2i", "--barrier", BARRIER)
