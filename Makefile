@@ -7,7 +7,7 @@ DEMO_DIR := demo-data
 SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo run test quick lint sim fuzz perf perf-memory perf-recovery perf-kafka docs proto screenshots kafka-up kafka-down clean
+.PHONY: help venv demo run test quick lint sim fuzz perf perf-memory perf-recovery perf-kafka perf-scaling docs proto screenshots kafka-up kafka-down clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -58,6 +58,9 @@ perf-recovery: $(STAMP) ## kill and restart a million vertices, and measure chec
 
 perf-kafka: $(STAMP) ## measure ingest and freshness through Kafka beside the local bus, in about two minutes
 	$(BIN)/python -m perf.kafka
+
+perf-scaling: $(STAMP) ## measure two samplers against one, and two frontends against one, in about three minutes
+	$(BIN)/python -m perf.scaling
 
 proto: $(STAMP) ## generate dgs/wire/samples_pb2 from schemas/proto
 	@folder=$$(mktemp -d) && $(BIN)/python -m grpc_tools.protoc -Ischemas/proto --python_out=$$folder --pyi_out=$$folder dgs/v1/samples.proto \

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from dgs_client.connection import Connection
 from dgs_loader.back_pressure import BackPressure
@@ -49,6 +49,8 @@ class Service:
         folder: everything that it keeps; its state is in `state`.
     """
 
+    COMMAND: ClassVar[tuple[str, ...]] = ("up",)
+
     def __init__(self, graph: Graph, *flags: object) -> None:
         self._flags = flags
         self.folder = Path(tempfile.mkdtemp(prefix="dgs-perf-"))
@@ -76,7 +78,14 @@ class Service:
     def start(self, *flags: object) -> None:
         """Start it where it does not run, and wait for nothing."""
         assert self._up is None, "it runs"
-        command: list[object] = [BIN / "dgs", "up", "--schema", self.folder / "schema.json", "--query", self.folder / "perf.json"]
+        command: list[object] = [
+            BIN / "dgs",
+            *self.COMMAND,
+            "--schema",
+            self.folder / "schema.json",
+            "--query",
+            self.folder / "perf.json",
+        ]
         command += ["--data-dir", self.state, "--port", self.port, "--parent", os.getpid(), *flags]
         with (self.folder / "log").open("ab") as log:
             self._up = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)
@@ -123,9 +132,35 @@ class Service:
         self.settle()
         return time.monotonic() - began
 
+    def append(self, batches: Iterable[RecordBatch]) -> None:
+        """Append batches to the log, and wait for nothing else."""
+        asyncio.run(_send(self.server, batches))
+
     def settle(self) -> None:
         """Wait until all that has been loaded is served; errors as `settle`."""
         settle(self.server)
+
+
+class ClusterService(Service):
+    """The same with a process for each part: `dgs cluster up`."""
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("cluster", "up")
+
+    @property
+    def coordinator(self) -> str:
+        """Where the coordinator answers."""
+        environment = Path(f"/proc/{self.processes['sampler'][0]}/environ").read_bytes().split(b"\0")
+        return next(v.decode().partition("=")[2] for v in environment if v.startswith(b"DGS_COORDINATOR="))
+
+    def until_ready(self) -> None:
+        """Wait until every frontend answers."""
+        super().until_ready()
+        while True:
+            cluster = self.connection.get("/cluster").json()
+            copies = [c for s in cluster["serving"] for c in s["copies"]]
+            if len({c["member"] for c in copies}) == len(self.processes["serve"]) and all(c["caught_up"] for c in copies):
+                return
+            time.sleep(_POLL_S)
 
 
 def settle(server: str) -> None:

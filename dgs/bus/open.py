@@ -80,7 +80,6 @@ def log_directory(bus: str, own: Path) -> Path:
     """
     path = local_path(bus) if bus else own
     if path is None:
-        raise StateError(
-            f"the logs of {own.parent} are on {bus}, not in files of this host; kcat, or another tool of Kafka, shows them"
-        )
+        hint = "; kcat, or another tool of Kafka, shows them" if kafka_address(bus) is not None else ""
+        raise StateError(f"the logs of {own.parent} are on {bus}, not in files of this host{hint}")
     return path

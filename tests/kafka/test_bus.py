@@ -219,6 +219,17 @@ async def test_every_compression_is_read_again(kafka: Cluster, prefix: str, comp
         assert [e.data for e in await read_all(bus, 50)] == sent
 
 
+async def test_entries_that_come_one_by_one_are_fetched_together(kafka: Cluster, prefix: str) -> None:
+    async with opened(kafka.url(prefix)) as bus:
+        await bus.ensure(RECORDS, 1)
+        await bus.append(RECORDS, ZERO, [b"first"])
+        entries = await bus.read(RECORDS, ZERO, START, max_bytes=1000, wait_s=5.0)
+        for i in range(5):
+            await bus.append(RECORDS, ZERO, [b"%d" % i])
+        together = await bus.read(RECORDS, ZERO, entries[-1].next, max_bytes=1000, wait_s=5.0)
+        assert [e.data for e in together] == [b"%d" % i for i in range(5)]
+
+
 async def test_kafkas_tools_see_the_lag(kafka: Cluster, prefix: str) -> None:
     options = KafkaOptions(group_prefix=prefix)
     async with opened(kafka.url(prefix), options, shows_lag=True) as bus:
