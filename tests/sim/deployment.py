@@ -12,9 +12,10 @@ from dgs.bus.dead_letters import DeadEntry
 from dgs.bus.topics import ensure_topics
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.rounds import Rounds
-from dgs.core.errors import UnreachableError
+from dgs.core.errors import PositionError, UnreachableError
 from dgs.core.types import PartitionIndex, Position
 from dgs.insist import insist
+from dgs.sampler.standby import Standby, Standing
 from dgs.sampler.worker import SamplerWorker
 from dgs.serving.snapshots import Snapshots
 from dgs.serving.worker import ServingWorker
@@ -35,6 +36,7 @@ LOOK_SHARE = 0.5
 """How often answers are checked when a worker has applied something."""
 SLICE_S = 0.001
 TRUNCATE_S = 0.1
+STANDBY_AFTER_S = 0.15
 
 Main = Callable[[Life], Coroutine[Any, Any, None]]
 
@@ -142,7 +144,9 @@ class SimDeployment:
         self._disks.end_copy(name, twin.name, promoted)
 
     def _twin_ended(self, ended: "asyncio.Future[None]") -> None:
-        self._failure = self._failure or ended.exception()
+        failure = ended.exception()
+        if failure is not None and not isinstance(first_of(failure), PositionError):  # a stand-by that is slow begins anew
+            self._failure = self._failure or failure
 
     def calm(self) -> None:
         """No more faults from now on."""
@@ -206,6 +210,7 @@ class SimDeployment:
                 clock=life.process.clock,
                 commit_interval_s=self._workload.commit_interval_s,
                 dead_letters=_no_dead_letters,
+                standby=self._standby(partition) if name.endswith("'") and self._workload.standby else None,
             )
             self.samplers[name] = worker
             try:
@@ -217,6 +222,17 @@ class SimDeployment:
                 del self.samplers[name]
 
         return main
+
+    def _standby(self, partition: int) -> Standby:
+        """Return what makes a twin a stand-by; what stands in the logs it learns from serving partitions."""
+
+        async def standing(serving: int) -> Standing:
+            while (served := self.serving.get(f"serving-{serving}")) is None:  # noqa: ASYNC110  # nobody tells
+                await asyncio.sleep(RESTART_S)
+            state = served.worker.machine.state
+            return Standing(served.worker.position, state.received[partition], state.positions[partition])
+
+        return Standby(STANDBY_AFTER_S, standing)
 
     def _serving(self, partition: int, name: str) -> Main:
         owner = not name.endswith("'")

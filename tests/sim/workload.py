@@ -43,6 +43,7 @@ class Workload:
         pack_bytes: an entry of blocks is no larger, unless one block is.
         piece_bytes: as much is applied at a time: part of an entry, or several.
         gather_s: so long a serving partition lets entries gather.
+        standby: a twin of a sampler is a stand-by; else it writes as the first does.
         checkpoints: whether it can make some.
         steps: of all loaders; each takes its own in this order.
     """
@@ -57,6 +58,7 @@ class Workload:
     gather_s: float
     commit_interval_s: float
     snapshot_interval_s: float
+    standby: bool
     checkpoints: bool
     plans: tuple[dict[str, Any], ...] = field(repr=False)
     steps: tuple[Step, ...]
@@ -107,6 +109,7 @@ def draw(
         gather_s=rnd.choice([0.0, 0.0, 0.01]),
         commit_interval_s=rnd.choice([0.005, 0.03, 0.1, 0.5]),
         snapshot_interval_s=rnd.choice([0.0, 0.08, 0.25]),
+        standby=rnd.random() < 0.5,
         checkpoints=False,
         plans=plans,
         steps=tuple(steps),
