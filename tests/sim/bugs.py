@@ -27,6 +27,7 @@ from dgs.core.requests import UNSUBSCRIBE
 from dgs.core.types import PartitionIndex, Position
 from dgs.sampler.history import History
 from dgs.sampler.machine import Changed, Emission, SamplerMachine
+from dgs.sampler.standby import StandbyOutbox
 from dgs.sampler.worker import SamplerWorker
 from dgs.serving import needs
 from dgs.serving.effects import Effects
@@ -302,6 +303,7 @@ LONG: Mapping[str, Any] = {"loads": [50], "pauses": [[0.01]]}
 """Much happens, and takes its time, so that faults happen meanwhile."""
 LARGE_PIECES: Mapping[str, Any] = {**LONG, "together": False, "piece_bytes": 10_000, "pack_bytes": 1500}
 """How much is applied at a time is as chance has it."""
+STANDBYS: Mapping[str, Any] = {**LONG, "together": False, "standby": True}
 CHECKPOINTS: Mapping[str, Any] = {**LONG, "together": True, "checkpoints": True}
 
 BUGS: dict[str, Bug] = {
@@ -375,6 +377,9 @@ BUGS: dict[str, Bug] = {
         _patched(Truncation, "_samples_needed", _needed_by_partitions),
         ["checkpoint"],
         shape={**CHECKPOINTS, "serving_partitions": 1, "snapshot_interval_s": 0.03},
+    ),
+    "a stand-by writes nothing": Bug(
+        _patched(StandbyOutbox, "_stands", lambda *_: True), ["twin", "bus fails", "kill"], SAMPLERS, STANDBYS
     ),
     "the coordinator leaves a partition out": Bug(_patched(Coordinator, "_write_pending", _write_to_some)),
 }

@@ -44,7 +44,7 @@ class SimCheckpoints:
         self._folder = folder
         self._partitions = partitions
         self._serving_partitions = serving_partitions
-        self._snapshots: dict[int, Snapshots] = {}
+        self._snapshots: dict[int, tuple[Life, Snapshots]] = {}
         self._destination = Destination(str(folder / "place"))
         self._creator: tuple[Life, CheckpointCreator] | None = None
         self._committed: Callable[[int], int | None] = lambda _: None
@@ -65,8 +65,9 @@ class SimCheckpoints:
         return self._committed(partition)
 
     def samples_needed(self, partition: int) -> int | None:
-        """See `dgs.coordinator.truncation.Needs`."""
-        return self._snapshots[partition].needed if partition in self._snapshots else None
+        """See `dgs.coordinator.truncation.Needs`; a coordinator that starts knows nothing of what was before."""
+        life, snapshots = self._snapshots.get(partition, (None, None))
+        return snapshots.needed if life is not None and life.alive and snapshots is not None else None
 
     def sampler(self, partition: int, store: OpenedStore) -> Participation:
         """Return how a sampler partition takes part."""
@@ -74,9 +75,9 @@ class SimCheckpoints:
         part = SamplerPart(PartitionIndex(partition), self._serving_partitions, store, link, SimStoreView)
         return Participation(part, self._asked, Sending(self._opened))
 
-    def serving(self, partition: int, snapshots: Snapshots) -> Participation:
+    def serving(self, partition: int, snapshots: Snapshots, life: Life) -> Participation:
         """Return how a serving partition takes part."""
-        self._snapshots[partition] = snapshots
+        self._snapshots[partition] = life, snapshots
         part = ServingPart(PartitionIndex(partition), self._partitions, snapshots, self._folder / f"serving-{partition}")
         return Participation(part, self._asked, Sending(self._opened))
 

@@ -272,7 +272,7 @@ class SimDeployment:
                     if self._checkpoints is None:
                         group.create_task(_truncates(bus, PartitionIndex(partition), snapshots))
                     else:
-                        group.create_task(self._checkpoints.serving(partition, snapshots).run())
+                        group.create_task(self._checkpoints.serving(partition, snapshots, life).run())
             finally:
                 del self.serving[name]
 
