@@ -94,8 +94,14 @@ def problems(cluster: dict[str, Any]) -> list[str]:
             lag, limit = s.get(f"lag_{unit}"), cluster.get(f"lag_{unit}_max")
             if limit and lag is not None and lag > limit:
                 found.append(f"loaders pause: record partition {s['partition']} is {show(lag)} behind, the limit is {show(limit)}")
+    for m in cluster["members"]:
+        if not m["up"]:
+            had = [f"{what} {','.join(map(str, m[what]))}" for what in ("samplers", "serving") if m[what]]
+            found.append(f"{m['name']} ({'; '.join(had)}) was heard {seconds(m['heard_s_ago'])} ago for the last time")
     for s in cluster["serving"]:
-        if not s["answers"]:
+        if not s["answers"] and not any(c["up"] for c in s["copies"]):
+            found.append(f"nobody that is up serves serving partition {s['partition']}")
+        elif not s["answers"]:
             found.append(f"serving partition {s['partition']} does not answer yet: it reads what was there before its start")
         elif not s["caught_up"]:
             found.append(f"serving partition {s['partition']} answers with its snapshot: it reads what was there before its start")
@@ -150,7 +156,7 @@ _RECORD_COLUMNS = (
 def _record(s: dict[str, Any]) -> Sequence[str]:
     return (
         str(s["partition"]),
-        f"pid {s['pid']}" if s["up"] else "down",
+        f"pid {s['pid']}{_further(s)}" if s["up"] else "down",
         _number(s["position"]),
         _number(s["committed"]),
         _number(s["end"]),
@@ -163,6 +169,12 @@ def _record(s: dict[str, Any]) -> Sequence[str]:
     )
 
 
+def _further(s: dict[str, Any]) -> str:
+    """Return how many more processes that are up have a partition."""
+    further = sum(c["up"] for c in s["copies"]) - 1
+    return f" +{further}" if further > 0 else ""
+
+
 _SERVING_COLUMNS = ("partition", "serving", "lag", "rows pending", "vertices", "memory", "watermark", "snapshot")
 
 
@@ -170,7 +182,7 @@ def _serving(s: dict[str, Any]) -> Sequence[str]:
     snapshot = s["snapshot"]
     return (
         str(s["partition"]),
-        "ready" if s["caught_up"] else "reading",
+        ("ready" if s["caught_up"] else "reading") + _further(s),
         _lag(s),
         _number(s["rows_pending"]),
         _number(s["vertices"]),

@@ -24,8 +24,9 @@ SAMPLER = {
     "records_rejected": 0,
     "state_bytes": 1 << 30,
     "reported_s_ago": 0.4,
+    "copies": [{"member": "a", "up": True}, {"member": "b", "up": True}, {"member": "c", "up": False}],
 }
-DOWN = dict.fromkeys(SAMPLER) | {"partition": 1, "up": False}
+DOWN = dict.fromkeys(SAMPLER) | {"partition": 1, "up": False, "copies": []}
 SERVING = {
     "partition": 0,
     "answers": True,
@@ -37,7 +38,9 @@ SERVING = {
     "vertices": 9876,
     "state_bytes": 5 << 20,
     "snapshot": {"position": 7, "age_s": 12.5},
+    "copies": [{"member": "a", "up": True}],
 }
+MEMBER = {"name": "a@1", "up": True, "samplers": [0], "serving": [], "heard_s_ago": 0.2}
 CLUSTER: dict[str, Any] = {
     "log_id": "abc",
     "generation": 1,
@@ -46,6 +49,7 @@ CLUSTER: dict[str, Any] = {
     "record_ends": [5_000_000],
     "lag_bytes_max": 64 << 20,
     "freshness_s": {"p50": 0.004, "p99": 1.25, "samples": 99},
+    "members": [MEMBER],
     "samplers": [SAMPLER],
     "serving": [SERVING],
     "queries": [{"id": 0, "name": "u2i", "ready": True}, {"id": 1, "name": "i2i", "ready": False}],
@@ -72,7 +76,7 @@ def test_everything_is_on_one_page(dgs: Dgs, service: FakeService) -> None:
         "checkpoint  20261126T155012.123456Z-5a5a, 90.0 s ago, 3.0 MiB",
     ]
     rows = [line.split() for line in page.splitlines()]
-    figures = "0 pid 4711 2,048 1,024 5,000,000 3.0 MiB 250 ms 12,346 1,234,567 0 1.0 GiB"
+    figures = "0 pid 4711 +1 2,048 1,024 5,000,000 3.0 MiB 250 ms 12,346 1,234,567 0 1.0 GiB"
     assert figures.split() in rows
     assert ["0", "ready", "17", "B", "3", "9,876", "5.0", "MiB", "1715000000", "12.5", "s", "ago"] in rows
     assert ["[bold]loaded", "SAMPLED"] in rows
@@ -96,6 +100,11 @@ def test_what_is_down_is_named(dgs: Dgs, service: FakeService) -> None:
         checkpoint=None,
     )
     behind = SERVING | {"caught_up": False}
+    gone = MEMBER | {"name": "serving-0@2", "up": False, "samplers": [], "serving": [0, 2], "heard_s_ago": 8.0}
+    nobody = SERVING | {"answers": False, "caught_up": False, "copies": [{"member": "serving-0@2", "up": False}]}
+    missing = shown(dgs, service, members=[MEMBER, gone], serving=[nobody])
+    assert "serving-0@2 (serving 0,2) was heard 8.0 s ago for the last time" in missing
+    assert "nobody that is up serves serving partition 0" in missing
     assert "serving partition 0 answers with its snapshot" in shown(dgs, service, serving=[behind])
     for line in (
         "queries     none",
