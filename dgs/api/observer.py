@@ -94,7 +94,7 @@ class Observer:
     async def _ends(self, topic: str, partitions: int) -> Sequence[int | None]:
         try:
             async with asyncio.timeout(BUS_WAIT_S):
-                return [int(await self._telemetry.bus.end(topic, PartitionIndex(p))) for p in range(partitions)]
+                return await asyncio.gather(*(self._telemetry.bus.end(topic, PartitionIndex(p)) for p in range(partitions)))
         except Exception:  # a bus that fails shows in what it is needed for; this only reports
             return [None] * partitions
 
