@@ -113,7 +113,7 @@ async def ends_of(bus: Bus, topic: str, partitions: Sequence[int]) -> Sequence[i
     """Return the ends of some logs; None for all where the bus does not answer."""
     try:
         async with asyncio.timeout(BUS_WAIT_S):
-            return [int(await bus.end(topic, PartitionIndex(p))) for p in partitions]
+            return await asyncio.gather(*(bus.end(topic, PartitionIndex(p)) for p in partitions))
     except Exception:  # a bus that fails shows in what it is needed for; this only reports
         return [None] * len(partitions)
 

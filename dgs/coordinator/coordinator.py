@@ -225,7 +225,7 @@ class Coordinator:
 
     async def record_ends(self) -> list[Position]:
         """Return the end of every record partition."""
-        return [await self._bus.end(RECORDS, PartitionIndex(p)) for p in range(self.deployment.partitions)]
+        return await asyncio.gather(*(self._bus.end(RECORDS, PartitionIndex(p)) for p in range(self.deployment.partitions)))
 
     async def at_one_moment(self) -> tuple[dict[str, Any], dict[str, list[Position]]]:
         """Return the state as JSON values, and then the ends of all logs: the state has every order that stands in the logs.
