@@ -265,6 +265,7 @@ async def test_samplers_are_shown_by_what_their_members_say(
         "records_rejected": 5,
         "state_bytes": 6 << 20,
         "reported_s_ago": 0.5,
+        "copies": [{"member": "member-0", "up": True, "stands_by": False, "position": 100, "committed": 50}],
     }
     assert [s["up"] for s in cluster["samplers"]] == [True, False, False, False]
     assert cluster["samplers"][1]["reported_s_ago"] == STALE_AFTER_S + 1
