@@ -16,9 +16,11 @@ import pytest
 from dgs.wire.samples_pb2 import Samples
 from tests.e2e.answers import plain, wrong
 from tests.e2e.cluster import Cluster
+from tests.e2e.conftest import NewService
 from tests.e2e.inputs import Graph, write_graph
 from tests.e2e.processes import COORDINATOR, SAMPLER, SERVE, until
 from tests.e2e.service import Service
+from tests.e2e.test_checkpoints import create, restored
 from tests.e2e.watcher import Watcher
 
 LINES, BEFORE = 30_000, 4_000
@@ -218,3 +220,14 @@ def writers(cluster: Cluster) -> list[int]:
 def stands_by(pid: int) -> bool:
     environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
     return any(v.startswith(b"DGS_STANDBY_AFTER_S=1") for v in environment)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_a_cluster_is_restored_as_one_service(
+    loaded_cluster: Cluster, graph: Graph, new_service: NewService
+) -> None:
+    create(loaded_cluster)
+    service = restored(new_service, loaded_cluster)
+    service.start()
+    assert not wrong(service, graph, graph.oracle(), graph.seeds())
+    assert service.dgs("barrier", "status", "loaded").out == "READY\n"
