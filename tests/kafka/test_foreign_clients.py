@@ -104,3 +104,6 @@ def test_kafkas_tools_show_topics_offsets_and_lag(service: Service, kafka: Clust
         return {(words[0].removeprefix(f"{PREFIX}-"), words[2]) for words in told if words[5] == "0"} == wanted
 
     until("all is read, by what Kafka's tool for groups tells", caught_up)
+    metrics = service.get("/metrics").text
+    assert [f'dgs_lag_entries{{partition="{p}"}} 0.0' in metrics for p in range(PARTITIONS)] == [True] * PARTITIONS
+    assert "dgs_lag_bytes{" not in metrics
