@@ -2,19 +2,20 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from dgs.backoff import Backoff
 from dgs.core.errors import DgsError
 from dgs.telemetry import logs
 
 _log = logs.get(__name__)
+T = TypeVar("T")
 
 RETRY_FIRST_S, RETRY_LAST_S = 0.2, 5.0
 
 
-async def insist(what: str, call: Callable[..., Awaitable[object]], *arguments: Any) -> None:
-    """Call with these arguments until that goes well; `what` is told in the log where it does not.
+async def insist(what: str, call: Callable[..., Awaitable[T]], *arguments: Any) -> T:
+    """Call with these arguments until that goes well, and return what it returns; `what` is told in the log where it does not.
 
     Raises:
         DgsError: it failed with an error that is not `retriable`.
@@ -23,8 +24,7 @@ async def insist(what: str, call: Callable[..., Awaitable[object]], *arguments: 
     told = ""
     while True:
         try:
-            await call(*arguments)
-            return
+            return await call(*arguments)
         except DgsError as e:
             if not e.retriable:
                 raise

@@ -115,7 +115,7 @@ def keep_sampling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[.
     async def run(*outcomes: Exception | None) -> Scripted:
         worker = Scripted(list(outcomes))
         monkeypatch.setattr("dgs.sampler.worker.SamplerWorker", worker)
-        sending = Sending(lambda: Checkpoints(Destination(str(tmp_path / "checkpoints"))))
+        sending = Sending(lambda: str(tmp_path / "checkpoints"), lambda at: Checkpoints(Destination(at)))
         own = Sampling(
             SETTINGS,
             DataDir(tmp_path),
@@ -123,7 +123,7 @@ def keep_sampling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[.
             [0],
             MemoryBus(),
             Troubles(),
-            lambda partition: Participation(partition, lambda: None, sending),
+            lambda partition, _: Participation(partition, lambda: None, sending),
         )
         await own._keep(PartitionIndex(0))
         assert own.reports() == ()

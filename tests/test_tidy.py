@@ -45,6 +45,12 @@ def test_nothing_is_put_off_in_a_comment() -> None:
     assert found == []
 
 
+def test_no_merge_was_left_half_done() -> None:
+    texts = [*SOURCES, *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "pyproject.toml", ROOT / "Makefile"]
+    marked = re.compile(r"^(<{7}|>{7}) ", re.MULTILINE)
+    assert [name(p) for p in texts if marked.search(p.read_text())] == []
+
+
 def test_exports_exist() -> None:
     for path in MODULES:
         tree = ast.parse(path.read_text())

@@ -212,10 +212,12 @@ class DataPlane:
         operators = self._directory.operators
         installed = operators.queries
         if not installed:
+            self._directory.check_complete()
             raise NotFoundError(NO_QUERY)
         if wanted.query is not None:
             chosen = operators.query(wanted.query)
             if chosen is None:
+                self._directory.check_complete()
                 raise NotFoundError(f"there is no query {wanted.query!r}; installed are {_names(installed)}")
         elif len(installed) > 1:
             raise InputError(f"the query is missing, and there are several: {_names(installed)}")
@@ -310,7 +312,7 @@ class DataPlane:
                 try:
                     async with asyncio.timeout(BUS_WAIT_S):
                         ends = await self._directory.record_ends()
-                except TimeoutError:
+                except OSError:  # a time that has passed is one, too
                     raise NotReadyError("the bus does not say how far the logs go; ask again") from None
             if token.position > ends[token.partition]:
                 raise ConflictError(
@@ -346,15 +348,13 @@ _FIRST: Int32s = np.zeros(1, np.int32)
 @asynccontextmanager
 async def _together(others: Iterable[Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
     """Do others' work beside that of a block, and end with both; the first error ends both."""
-    away = [asyncio.ensure_future(other) for other in others]
     try:
-        yield
-        for each in away:
-            await each
-    finally:
-        for each in away:
-            each.cancel()
-        await asyncio.gather(*away, return_exceptions=True)
+        async with asyncio.TaskGroup() as group:
+            for other in others:
+                group.create_task(other)
+            yield
+    except BaseExceptionGroup as failed:
+        raise failed.exceptions[0] from None
 
 
 def _reflects(partition: ServingPartition, after: Sequence[PositionToken]) -> bool:

@@ -22,6 +22,7 @@ SHARE = "/cluster/samples"
 LINES = "application/x-ndjson"
 """JSON answers, one a line."""
 CONNECT_S = 1.0
+SILENT_S = 1.0
 ANSWER_S = 10.0
 """How long a peer may take where a request does not say how long it may take itself."""
 KEPT_ALIVE_S = 4.0
@@ -110,10 +111,12 @@ class HttpPeers:
         for i in range(len(urls)):
             url = urls[(first + i) % len(urls)]
             try:
+                # While there is another one to ask, one that is silent is not waited for, unless it was asked to wait.
+                patience_s = wait_s if wanted.after or i + 1 == len(urls) else min(wait_s, SILENT_S)
                 try:
-                    response = await self._post(url, body, media_type, wait_s)
+                    response = await self._post(url, body, media_type, patience_s)
                 except aiohttp.ServerDisconnectedError:  # it closed an idle connection, or it died: the next attempt shows which
-                    response = await self._post(url, body, media_type, wait_s)
+                    response = await self._post(url, body, media_type, patience_s)
             except (aiohttp.ClientError, TimeoutError, OSError) as e:
                 failures.append(f"{url}: {e or type(e).__name__}")
                 continue

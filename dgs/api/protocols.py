@@ -77,6 +77,13 @@ class QueryDirectory(Protocol):
     def is_active(self, query_id: int) -> bool:
         """Whether a query stands in all record partitions."""
 
+    def check_complete(self) -> None:
+        """Check that all queries are known here.
+
+        Raises:
+            NotReadyError: one may be missing.
+        """
+
     async def record_ends(self) -> Sequence[int]:
         """Return the end of every record partition's log."""
 

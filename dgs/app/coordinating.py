@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -9,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from dgs.bus.limits import AppendLimits
 from dgs.bus.open import kafka_address, local_path
 from dgs.bus.watched import WatchedBus
-from dgs.checkpointing import open_checkpoints
+from dgs.checkpointing import destination_of, is_of_one_host, open_checkpoints
 from dgs.config import Settings
 from dgs.core.deployment import Deployment
+from dgs.core.errors import StateError
 from dgs.datadir import DataDir
 from dgs.insist import insist
 from dgs.membership.heartbeat import Heartbeat, News
@@ -56,6 +58,7 @@ class Coordinating:
         )
         self.troubles = troubles
         self.membership = Membership(deployment, clock=time.monotonic)
+        self._destination = destination_of(settings.checkpoint_url, directory)
         self._truncation = Truncation(bus, deployment, self.membership)
         self.checkpoints: CheckpointCreator | None = None
         log = local_path(url)
@@ -64,7 +67,8 @@ class Coordinating:
             self.checkpoints = CheckpointCreator(
                 self.coordinator,
                 log,
-                lambda: open_checkpoints(settings.checkpoint_url, directory, free_min_bytes=settings.disk_free_min_bytes),
+                lambda: open_checkpoints(self._destination, free_min_bytes=settings.disk_free_min_bytes),
+                self._check_destination,
                 self._truncation,
                 interval_s=settings.checkpoint_interval_s,
                 kept=settings.checkpoints_kept,
@@ -82,7 +86,17 @@ class Coordinating:
             frozenset(q.id for q in coordinator.operators.queries if coordinator.is_active(q.id)),
             self.membership.owners(),
             None if checkpoints is None else checkpoints.asked,
+            self._destination,
         )
+
+    def _check_destination(self) -> None:
+        """Refuse a folder of this host as the destination while partitions run on others."""
+        others = sorted({m.heartbeat.host for m in self.membership.members() if m.up} - {socket.gethostname()})
+        if others and is_of_one_host(self._destination):
+            raise StateError(
+                f"checkpoints go to {self._destination}, a folder of this host, and partitions run on {', '.join(others)}, too:"
+                " give the coordinator a --checkpoint-url that all of them reach"
+            )
 
     async def install(self, queries: Sequence[tuple[str, Any]]) -> None:
         """Install the first queries, however long that takes; then loaders are told where to write.

@@ -53,7 +53,8 @@ class Member:
         self._url = url
         self._disk = Disk([directory.root], 0)
         self._sending = Sending(
-            lambda: open_checkpoints(settings.checkpoint_url, directory, free_min_bytes=settings.disk_free_min_bytes)
+            lambda: self.heart.news.destination,
+            lambda destination: open_checkpoints(destination, free_min_bytes=settings.disk_free_min_bytes),
         )
         self._troubles = troubles
         self.heart = Heart(link, self._heartbeat)
@@ -61,9 +62,9 @@ class Member:
         self.serving: Callable[[], tuple[ServingReport, ...]] = _no_serving
         self.freshness: Callable[[], FreshnessSummary | None] = lambda: None
 
-    def participation(self, partition: SendingPartition) -> Participation:
-        """Return how a partition takes part in checkpoints."""
-        return Participation(partition, lambda: self.heart.news.checkpoint, self._sending)
+    def participation(self, partition: SendingPartition, able: Callable[[], bool]) -> Participation:
+        """Return how a partition takes part in checkpoints, while it is able to: of several copies one that lags had better not."""
+        return Participation(partition, lambda: self.heart.news.checkpoint if able() else None, self._sending)
 
     def stop(self) -> None:
         """Let what is being sent end with an error."""

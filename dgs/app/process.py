@@ -42,7 +42,7 @@ def bus_url(settings: Settings, directory: DataDir) -> str:
 async def opened_bus(url: str, settings: Settings, stack: AsyncExitStack) -> Bus:
     """Return a bus that is closed with the stack."""
     fsync = cast(Literal["never", "batch"], settings.fsync)
-    bus = open_bus(url, fsync=fsync, kafka=KafkaOptions.of(settings), shows_lag=True)
+    bus = open_bus(url, fsync=fsync, kafka=KafkaOptions.of(settings))
     stack.push_async_callback(bus.close)
     return bus
 

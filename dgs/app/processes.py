@@ -16,6 +16,8 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
+from dgs_client.connection import url_of
+
 from dgs.app.coordinating import Coordinating
 from dgs.app.member import Member
 from dgs.app.process import bus_url, opened_bus, run
@@ -28,13 +30,16 @@ from dgs.config import Settings
 from dgs.core.deployment import Deployment
 from dgs.core.errors import InputError
 from dgs.datadir import DataDir
-from dgs.http.listener import listen, url_of
+from dgs.http.listener import listen
+from dgs.http.listener import url_of as listening_url
 from dgs.http.server import Server
 from dgs.membership.link import HttpLink, OwnLink
 from dgs.telemetry import logs
 from dgs.troubles import Disk, Troubles
 
 READY_POLL_S = 0.05
+EVERYWHERE = ("0.0.0.0", "::")
+"""A socket of one of these takes requests at all addresses of the host, and has none of its own to tell."""
 
 _log = logs.get(__name__)
 
@@ -146,7 +151,7 @@ async def _frontend(
         stack.push_async_callback(coordinating.coordinator.close)
         telemetry = Telemetry.of(bus, clock=time.perf_counter, wall_clock=time.time)
         link = OwnLink(coordinating.hear)
-        member = Member(settings, directory, deployment, "frontend", link, troubles, url=url_of(listening))
+        member = Member(settings, directory, deployment, "frontend", link, troubles, url=listening_url(listening))
         stack.callback(member.stop)
         serving = Serving(
             settings,
@@ -267,7 +272,7 @@ async def _serving(
         bus = WatchedBus(await opened_bus(bus_url(settings, directory), settings, stack), troubles)
         await ensure_topics(bus, deployment)
         telemetry = Telemetry.of(bus, clock=time.perf_counter, wall_clock=time.time)
-        own = settings.advertise or url_of(listening)
+        own = _own_url(settings, listening)
         member = Member(settings, directory, deployment, f"serving-{_listed(partitions)}", link, troubles, url=own)
         stack.callback(member.stop)
         serving = Serving(
@@ -303,10 +308,10 @@ async def _serving(
                 while not all(worker.answers for worker in serving.workers.values()):  # noqa: ASYNC110  # workers tell nobody
                     await asyncio.sleep(READY_POLL_S)
                 # Only now, as others take requests there who can answer them.
-                await stack.enter_async_context(_shared(settings, server))
-                on_ready()
-                _log.info("ready", partitions=_listed(partitions), url=own)
-                await asyncio.Event().wait()  # until cancelled
+                async with _shared(settings, server):
+                    on_ready()
+                    _log.info("ready", partitions=_listed(partitions), url=own)
+                    await asyncio.Event().wait()  # until cancelled
             finally:
                 await member.heart.leave()
                 await server.drain()
@@ -354,7 +359,15 @@ def _coordinator_url(settings: Settings) -> str:
     """Return the URL of the coordinator; a host and a port will do."""
     if settings.coordinator is None:
         raise InputError("--coordinator is missing (or DGS_COORDINATOR): the address of the deployment's coordinator")
-    return settings.coordinator if "://" in settings.coordinator else f"http://{settings.coordinator}"
+    return url_of(settings.coordinator)
+
+
+def _own_url(settings: Settings, listening: socket.socket) -> str:
+    """Return the URL under which others reach this process: as was given, else its socket's; one at all addresses is named."""
+    if settings.advertise is not None:
+        return url_of(settings.advertise)
+    host, port = listening.getsockname()[:2]
+    return f"http://{socket.gethostname()}:{port}" if host in EVERYWHERE else listening_url(listening)
 
 
 def _import_control_plane() -> None:

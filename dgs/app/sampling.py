@@ -18,7 +18,7 @@ from dgs.core.errors import CodecError, StateError
 from dgs.core.types import PartitionIndex, Position
 from dgs.datadir import DataDir
 from dgs.insist import insist
-from dgs.membership.heartbeat import SamplerReport, StandingReport
+from dgs.membership.heartbeat import SamplerReport
 from dgs.membership.link import HttpLink
 from dgs.store.participation import Participation, SendingPartition
 from dgs.telemetry import logs
@@ -56,7 +56,7 @@ class Sampling:
         partitions: Sequence[int],
         bus: Bus,
         troubles: Troubles,
-        participation: Callable[[SendingPartition], Participation],
+        participation: Callable[[SendingPartition, Callable[[], bool]], Participation],
         standby: Callable[[PartitionIndex], "Standby | None"] = lambda _: None,
     ) -> None:
         self._settings = settings
@@ -148,7 +148,7 @@ class Sampling:
         )
         link = self._directory.checkpoint_link(f"sampler-{partition}")
         part = SamplerPart(partition, self._deployment.serving_partitions, store, link)
-        beside = asyncio.create_task(self._participation(part).run())
+        beside = asyncio.create_task(self._participation(part, lambda: not worker.stands_by).run())
         self._workers[partition] = worker
         try:
             await worker.run()
@@ -164,13 +164,8 @@ def standby_of(settings: Settings, link: HttpLink) -> "Callable[[PartitionIndex]
 
     def of(partition: PartitionIndex) -> Standby | None:
         async def standing(serving: int) -> Standing:
-            found: list[StandingReport] = []
-
-            async def ask() -> None:
-                found.append(await link.standing(partition, serving))
-
-            await insist("learn what stands in the logs", ask)
-            return Standing(Position(found[0].position), found[0].number, found[0].note)
+            found = await insist("learn what stands in the logs", link.standing, partition, serving)
+            return Standing(Position(found.position), found.number, found.note)
 
         return Standby(settings.standby_after_s, standing) if settings.standby_after_s else None
 

@@ -49,7 +49,7 @@ class Serving:
         *,
         rounds: Rounds,
         freshness: Freshness,
-        participation: Callable[[SendingPartition], Participation],
+        participation: Callable[[SendingPartition, Callable[[], bool]], Participation],
     ) -> None:
         from dgs.serving.snapshots import Snapshots
         from dgs.serving.worker import ServingWorker
@@ -118,4 +118,4 @@ class Serving:
                     tasks.create_task(worker.run())
                     link = self._directory.checkpoint_link(f"serving-{s}")
                     part = ServingPart(PartitionIndex(s), self._deployment.partitions, self._snapshots[s], link)
-                    tasks.create_task(self._participation(part).run())
+                    tasks.create_task(self._participation(part, lambda worker=worker: worker.caught_up).run())  # type: ignore[misc]  # as of now

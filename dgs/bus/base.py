@@ -63,6 +63,9 @@ class Bus(Protocol):
             CodecError: the bytes at the position are damaged (not merely incomplete); names the file and the position.
         """
 
+    def processed(self, topic: str, partition: PartitionIndex, position: Position) -> None:
+        """Take note that the machine of a partition has processed all before a position. Only tools of a bus make use of that."""
+
     async def end(self, topic: str, partition: PartitionIndex) -> Position:
         """Return the position after the last complete entry."""
 

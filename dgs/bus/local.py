@@ -155,6 +155,9 @@ class LocalBus:
             await asyncio.wait([ring], timeout=remaining_s if watched else min(remaining_s, poll.next()))
         return []
 
+    def processed(self, topic: str, partition: PartitionIndex, position: Position) -> None:
+        """See `Bus.processed`; nobody asks."""
+
     async def end(self, topic: str, partition: PartitionIndex) -> Position:
         """Return the position after the last entry that was acknowledged (or could have been)."""
         return (await self._recovered(topic, partition)).log.end()

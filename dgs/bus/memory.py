@@ -114,6 +114,9 @@ class MemoryBus:
             await asyncio.wait([ring], timeout=remaining_s)
         return []
 
+    def processed(self, topic: str, partition: PartitionIndex, position: Position) -> None:
+        """See `Bus.processed`; nobody asks."""
+
     async def end(self, topic: str, partition: PartitionIndex) -> Position:
         """Return the position after the last entry."""
         return self._log(topic, partition).end

@@ -36,7 +36,6 @@ def open_bus(
     fsync: Fsync = "never",
     limits: AppendLimits = NO_LIMITS,
     kafka: KafkaOptions | None = None,
-    shows_lag: bool = False,
 ) -> Bus:
     """Return the bus that a URL names. Every `memory://` is a bus of its own.
 
@@ -45,7 +44,6 @@ def open_bus(
         fsync: what an acknowledged append survives, where logs are files.
         limits: beyond which appends are refused, where logs are files.
         kafka: how to talk to Kafka; None for the defaults.
-        shows_lag: let Kafka's own tools see the positions that are read through this object.
 
     Raises:
         InputError: the URL is none that this version knows, `fsync` has no such value, or what Kafka needs is not installed.
@@ -53,7 +51,7 @@ def open_bus(
     if fsync not in get_args(Fsync):
         raise InputError(f"fsync is {' or '.join(get_args(Fsync))}, not {fsync!r}")
     if (address := kafka_address(url)) is not None:
-        return _kafka_bus(address, kafka or KafkaOptions(), shows_lag=shows_lag)
+        return _kafka_bus(address, kafka or KafkaOptions())
     parts = urlsplit(url)
     if parts.query or parts.fragment or parts.netloc:
         raise InputError(f"bus URL {url!r} is not understood; it is {_FORMS}")
@@ -64,12 +62,12 @@ def open_bus(
     raise InputError(f"bus URL {url!r} is not understood; it is {_FORMS}")
 
 
-def _kafka_bus(address: KafkaAddress, options: KafkaOptions, *, shows_lag: bool) -> Bus:
+def _kafka_bus(address: KafkaAddress, options: KafkaOptions) -> Bus:
     try:
         from dgs.bus.kafka.bus import KafkaBus
     except ImportError as e:
         raise InputError(f"a bus on Kafka needs more than is installed ({e}): pip install 'dgs[kafka]'") from None
-    return KafkaBus(address, options, shows_lag=shows_lag)
+    return KafkaBus(address, options)
 
 
 def log_directory(bus: str, own: Path) -> Path:

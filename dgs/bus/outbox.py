@@ -43,7 +43,10 @@ class Outbox:
     Attributes:
         acknowledged: per destination, the last number that stands in the log.
         waiting_bytes: of entries that were put and are not acknowledged.
+        stands_by: whether it leaves sending to another copy of the machine.
     """
+
+    stands_by = False
 
     def __init__(self, bus: Bus, topic: str, partitions: int, sent: Sequence[int]) -> None:
         self._bus = bus

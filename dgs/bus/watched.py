@@ -39,6 +39,10 @@ class WatchedBus:
         """See `Bus.read`."""
         return await self._bus.read(topic, partition, position, max_bytes=max_bytes, wait_s=wait_s)
 
+    def processed(self, topic: str, partition: PartitionIndex, position: Position) -> None:
+        """See `Bus.processed`."""
+        self._bus.processed(topic, partition, position)
+
     async def end(self, topic: str, partition: PartitionIndex) -> Position:
         """See `Bus.end`."""
         return await self._bus.end(topic, partition)

@@ -131,14 +131,14 @@ def restore(name: str, url: str | None, data_dir: Path | None, partition: str | 
 
 
 def _opened(url: str | None, data_dir: Path | None) -> "Checkpoints":
-    from dgs.checkpointing import open_checkpoints
+    from dgs.checkpointing import destination_of, open_checkpoints
     from dgs.datadir import DataDir
 
     settings = load({}, os.environ)
     url, root = url or settings.checkpoint_url, data_dir or settings.data_dir
     if url is None and root is None:
         raise InputError("--from is missing (or DGS_CHECKPOINT_URL, or --data-dir): where the checkpoints are")
-    return open_checkpoints(url, None if root is None else DataDir(root))
+    return open_checkpoints(destination_of(url, DataDir(root or Path())))
 
 
 def _say(line: str) -> None:

@@ -17,6 +17,7 @@ from dgs.config import SETTINGS, Settings
 from dgs.core.deployment import Deployment
 from dgs.datadir import DataDir
 from dgs.http.listener import listen, reserve, url_of
+from dgs.membership.assignment import share
 from dgs.supervisor import Command, Supervisor, die_with_parent
 
 STANDBY_AFTER_S = 1.0
@@ -52,6 +53,8 @@ def cluster_up(schema: Path | None, queries: tuple[Path, ...], parent: int | Non
         shared = stack.enter_context(reserve(settings.host, settings.port))
         control = stack.enter_context(listen(settings.host, 0))
         settings, deployment = founded.establish()
+        for i in range(settings.frontends):
+            share(deployment.serving_partitions, i, settings.frontends, settings.copies)  # or it is refused here
         settings = dataclasses.replace(settings, coordinator=url_of(control), shared_port=shared.getsockname()[1])
         ready, ready_end = os.pipe()
         stack.callback(os.close, ready)

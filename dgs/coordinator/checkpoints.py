@@ -70,6 +70,7 @@ class CheckpointCreator:
         coordinator: whose state belongs to them.
         log: directory of the bus; None where that is not in files, and keeps what kept checkpoints need.
         opened: opens the destination; in a thread.
+        check: raises StateError where not all partitions reach it.
         truncation: told what is kept.
         interval_s: create one so long after the last; 0 for none.
         kept: how many of this deployment stay at the destination.
@@ -86,6 +87,7 @@ class CheckpointCreator:
         coordinator: Coordinator,
         log: Path | None,
         opened: Callable[[], Checkpoints],
+        check: Callable[[], None],
         truncation: Truncation,
         *,
         interval_s: float,
@@ -96,6 +98,7 @@ class CheckpointCreator:
         self._deployment = coordinator.deployment
         self._logs = log
         self._opened = opened
+        self._check = check
         self._truncation = truncation
         self._interval_s = interval_s
         self._kept = kept
@@ -199,6 +202,7 @@ class CheckpointCreator:
         return manifest
 
     async def _created(self, checkpoint: str) -> Manifest:
+        self._check()
         began = self._wall_clock()
         with self._truncation.held():
             parts = await self._parts(checkpoint)  # 1

@@ -35,6 +35,8 @@ from dgs.troubles import Troubles
 
 APPEND_WAIT_S = 20.0
 """How long appending an order to all partitions may take before it counts as failed."""
+LOST_AFTER_S = 10.0
+"""So long a log has to be too short before that is believed: brokers that change their leader tell an older end for a moment."""
 RETRY_FIRST_S = 0.1
 RETRY_LAST_S = 5.0
 
@@ -223,6 +225,9 @@ class Coordinator:
         await self._order(lambda state: state if state.loaders_admitted else replace(state, loaders_admitted=True))
         return loader_info(self.deployment, self._layouts, bus_url=self.bus_url, fsync=self._fsync, limits=self._limits)
 
+    def check_complete(self) -> None:
+        """See `dgs.api.protocols.QueryDirectory`: all queries that were ordered are known here."""
+
     async def record_ends(self) -> list[Position]:
         """Return the end of every record partition."""
         return await asyncio.gather(*(self._bus.end(RECORDS, PartitionIndex(p)) for p in range(self.deployment.partitions)))
@@ -238,12 +243,25 @@ class Coordinator:
 
     async def _check_logs(self) -> None:
         """Refuse a log that has lost an order: nobody would write it again, and partitions would take no later one."""
-        for p, (standing, end) in enumerate(zip(self._state.ends, await self.record_ends(), strict=False)):
-            if end < standing:
-                raise StateError(
-                    f"the log {RECORDS}/{p} ends at position {end}, and by {self._file.path} it has orders up to {standing}:"
-                    f" entries are lost (a power loss with fsync=never?); {ANEW}"
-                )
+        believed_at = asyncio.get_running_loop().time() + LOST_AFTER_S
+        while True:
+            try:
+                pairs = enumerate(zip(self._state.ends, await self.record_ends(), strict=False))
+                lost = next(((p, standing, end) for p, (standing, end) in pairs if end < standing), None)
+                if lost is None:
+                    return
+            except OSError as e:
+                lost, away = None, e
+            if asyncio.get_running_loop().time() >= believed_at:
+                break
+            await asyncio.sleep(RETRY_FIRST_S)
+        if lost is None:
+            raise UnreachableError(f"the bus does not say how far the logs go: {away}")
+        p, standing, end = lost
+        raise StateError(
+            f"the log {RECORDS}/{p} ends at position {end}, and by {self._file.path} it has orders up to {standing}:"
+            f" entries are lost (a power loss with fsync=never?); {ANEW}"
+        )
 
     async def _order(self, change: Callable[[State], State]) -> None:
         """Carry out an order to its end, even when the caller goes away meanwhile."""

@@ -1,7 +1,7 @@
 """Who runs which partition and how it fares, as the members of the deployment tell: see `dgs.membership`.
 
 It is kept in memory only. After a restart members have told everything again within seconds; until they have, a partition counts
-as one that nobody runs, and no log is truncated.
+as one that nobody runs, and `dgs.coordinator.truncation` waits for so long.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -62,9 +62,13 @@ class MemberSeen:
 
 
 class _Member(NamedTuple):
+    """A member, and by partition what its log is needed from, of its partitions that do not run at present, too."""
+
     heartbeat: Heartbeat
     heard_at: float
     rates: dict[int, float]
+    records_needed: dict[int, int]
+    samples_needed: dict[int, int | None]
 
 
 class Membership:
@@ -94,13 +98,22 @@ class Membership:
             )
         wrong = [f"there is no sampler partition {r.partition}" for r in heartbeat.samplers if r.partition >= d.partitions]
         wrong += [f"there is no serving partition {r.partition}" for r in heartbeat.serving if r.partition >= d.serving_partitions]
+        lengths = {len(r.positions) for r in heartbeat.serving} | {len(r.received) for r in heartbeat.serving if r.received}
+        if lengths - {d.partitions}:
+            wrong.append(f"there are {d.partitions} record partitions, and serving partitions tell of {sorted(lengths)}")
         if wrong:
             raise InputError(wrong)
-        now, before = self._clock(), self._members.get(heartbeat.member)
+        # A directory that was copied to another host has a member of the same name there.
+        name = f"{heartbeat.member}/{heartbeat.host}"
+        now, before = self._clock(), self._members.get(name)
         rates = {r.partition: _rate(r, before, now) for r in heartbeat.samplers}
-        self._members[heartbeat.member] = _Member(heartbeat, now, rates)
-        for name in [n for n, m in self._members.items() if now - m.heard_at > FORGOTTEN_AFTER_S]:
-            del self._members[name]
+        records = {} if before is None else dict(before.records_needed)
+        samples = {} if before is None else dict(before.samples_needed)
+        records |= {r.partition: r.figures.committed for r in heartbeat.samplers}
+        samples |= {r.partition: r.needed for r in heartbeat.serving}
+        self._members[name] = _Member(heartbeat, now, rates, records, samples)
+        for old in [n for n, m in self._members.items() if now - m.heard_at > FORGOTTEN_AFTER_S]:
+            del self._members[old]
 
     def members(self) -> list[MemberSeen]:
         """Return all members, by name."""
@@ -143,15 +156,16 @@ class Membership:
 
     def records_needed(self, partition: int) -> int | None:
         """Return from where on sampler partitions need their log; None while nobody has told."""
-        return min((c.report.figures.committed for c in self.samplers(partition)), default=None)
+        return min((m.records_needed[partition] for m in self._members.values() if partition in m.records_needed), default=None)
 
     def samples_needed(self, partition: int) -> int | None:
         """Return from where on serving partitions need their log; None for all of it, or while nobody has told."""
-        return _least(report.needed for _, report in self.reports(partition, up=False))
+        return _least(m.samples_needed[partition] for m in self._members.values() if partition in m.samples_needed)
 
     def standing(self, sampler: int, serving: int) -> StandingReport | None:
         """Return what a serving partition's log holds of a sampler partition's channel, as far as any copy has read it."""
-        reports = [r for _, r in self.reports(serving, up=False) if r.received]
+        # One that has just started and has not restored its state yet knows nothing.
+        reports = [r for _, r in self.reports(serving, up=False) if r.received and (r.answers or r.figures.position)]
         best = max(reports, key=lambda r: r.figures.position, default=None)
         return None if best is None else StandingReport(best.figures.position, best.received[sampler], best.positions[sampler])
 

@@ -11,11 +11,14 @@ from typing import Protocol
 
 from dgs.bus.base import RECORDS, SAMPLES, Bus
 from dgs.core.deployment import Deployment
+from dgs.core.errors import PositionError
 from dgs.core.types import PartitionIndex, Position
 from dgs.store.manifest import SAMPLER, SERVING, Manifest
 from dgs.telemetry import logs
 
 INTERVAL_S = 2.0
+START_S = 10.0
+"""After the start: by then all copies that are up have told what they need, those whose first words were lost, too."""
 
 _log = logs.get(__name__)
 
@@ -44,11 +47,12 @@ class Truncation:
     async def run(self) -> None:
         """Truncate now and then what is not needed any more, until cancelled; what the system refuses is tried again."""
         told = ""
+        await asyncio.sleep(START_S)
         while True:
             try:
                 await self.truncate()
                 told = ""
-            except OSError as e:
+            except (OSError, PositionError) as e:  # a log that lacks a position is for those to tell who read there
                 if str(e) != told:
                     _log.warning("a log is not truncated; it is tried again", cause=e)
                 told = str(e)

@@ -14,8 +14,8 @@ from dgs.membership.heartbeat import Heartbeat, News
 from dgs.telemetry import logs
 
 INTERVAL_S = 1.0
-LEAVE_S = 1.0
-"""So long a member that stops waits for the coordinator."""
+LEAVE_S = REFRESH_S = 1.0
+"""So long a member that stops, or a request, waits for the coordinator."""
 
 _log = logs.get(__name__)
 
@@ -49,6 +49,7 @@ class Heart:
         self._heartbeat = heartbeat
         self._told = ""
         self._refreshing: asyncio.Future[None] | None = None
+        self._leaving = False
         self.news = News()
         self.heard = False
 
@@ -64,20 +65,26 @@ class Heart:
 
     async def leave(self) -> None:
         """Say that the member is stopping, so that nobody asks it any more; whether that is heard or not."""
+        self._leaving = True
         with suppress(DgsError, TimeoutError):
             async with asyncio.timeout(LEAVE_S):
-                await self._link.beat(replace(self._heartbeat(), leaving=True))
+                await self._beat()
 
     async def refresh(self) -> None:
-        """Hear the news at once; all who ask meanwhile share one beat."""
+        """Hear the news at once, if the coordinator is there; all who ask meanwhile share one beat."""
         if self._refreshing is None or self._refreshing.done():
             self._refreshing = asyncio.ensure_future(self.beat())
-        await asyncio.shield(self._refreshing)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REFRESH_S):
+                await asyncio.shield(self._refreshing)
 
     async def beat(self) -> None:
         """Beat once; that the coordinator is away is said in the log, once."""
         try:
-            self.news = await self._link.beat(self._heartbeat())
+            news = await self._beat()
+            # A coordinator that has just started does not know all owners yet; one that is gone is passed over by who asks it.
+            owners = {s: urls or self.news.owners.get(s, []) for s, urls in news.owners.items()}
+            self.news = replace(news, owners=owners)
         except StateError:
             raise
         except DgsError as e:
@@ -90,3 +97,6 @@ class Heart:
             if self._told:
                 _log.info("the coordinator hears this process")
             self._told, self.heard = "", True
+
+    async def _beat(self) -> News:
+        return await self._link.beat(replace(self._heartbeat(), leaving=self._leaving))

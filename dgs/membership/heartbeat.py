@@ -104,12 +104,14 @@ class News:
         active: ids of the queries that stand in all record partitions.
         owners: by serving partition, where members answer for it.
         checkpoint: id of the checkpoint that partitions are to send their parts of; None for none.
+        destination: where checkpoints go: a URL, or a folder of the coordinator's host.
     """
 
     ready: bool = False
     active: frozenset[int] = frozenset()
     owners: Mapping[int, Sequence[str]] = field(default_factory=dict)
     checkpoint: str | None = None
+    destination: str = ""
 
 
 @dataclass(frozen=True, slots=True)

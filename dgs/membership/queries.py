@@ -1,9 +1,11 @@
 """What a process without a coordinator knows of queries: from its own serving partitions, and from what the heart has heard."""
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from dgs.bus.base import RECORDS, Bus
+from dgs.core.errors import NotReadyError
 from dgs.core.operators import OperatorSet
 from dgs.core.types import PartitionIndex
 from dgs.membership.heart import Heart
@@ -15,6 +17,10 @@ class KnowsQueries(Protocol):
     @property
     def queries(self) -> OperatorSet:
         """The queries that have arrived there."""
+
+    @property
+    def answers(self) -> bool:
+        """Whether it may be asked: until then it may not know all."""
 
 
 class HeardQueries:
@@ -44,6 +50,16 @@ class HeardQueries:
             return query_id in self._heart.news.active
         return all(p.queries.query(query_id) is not None for p in self._partitions)
 
+    def check_complete(self) -> None:
+        """Check that all queries are known here.
+
+        Raises:
+            NotReadyError: a partition is still starting, or a query that stands everywhere has not arrived yet.
+        """
+        known = self.operators
+        if not all(p.answers for p in self._partitions) or any(known.query(i) is None for i in self._heart.news.active):
+            raise NotReadyError("not all queries are known here yet; ask again")
+
     async def record_ends(self) -> Sequence[int]:
         """Return the end of every record partition's log."""
-        return [int(await self._bus.end(RECORDS, p)) for p in self._records]
+        return await asyncio.gather(*(self._bus.end(RECORDS, p) for p in self._records))

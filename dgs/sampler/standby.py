@@ -15,12 +15,13 @@ from dataclasses import dataclass
 from dgs.bus.base import SAMPLES, Bus
 from dgs.bus.outbox import Outbox, Pending
 from dgs.codec.entries import BlockPack, decode_entry
-from dgs.core.errors import CodecError
+from dgs.core.errors import CodecError, PositionError
 from dgs.core.types import PartitionIndex, Position
 from dgs.telemetry import logs
 
 READ_BYTES = 1 << 20
 WAIT_S = 60.0
+AGAIN_S = 1.0
 
 _log = logs.get(__name__)
 
@@ -64,6 +65,11 @@ class StandbyOutbox(Outbox):
         active: whether it writes at once.
     """
 
+    @property
+    def stands_by(self) -> bool:  # type: ignore[override]  # of others it is always the same
+        """Whether it leaves writing to another copy."""
+        return not self.active
+
     def __init__(self, bus: Bus, topic: str, partitions: int, sent: Sequence[int], *, after_s: float) -> None:
         super().__init__(bus, topic, partitions, sent)
         self._after_s = after_s
@@ -92,6 +98,9 @@ class StandbyOutbox(Outbox):
                 _log.info("somebody else writes again; standing by")
                 self.active = False
             self._standing[destination] = max(standing, last)
+            if last > standing and self._judges_from[destination] < math.inf:
+                # It comes late, but it comes: somebody writes.
+                self._judges_from[destination] = asyncio.get_running_loop().time()
         if pack.note is not None and pack.note.number <= self._standing[destination]:
             self._noted[destination] = max(self._noted[destination], pack.note.position)
         self._filled[destination].set()
@@ -145,16 +154,21 @@ class Follower:
         self._outbox = outbox
 
     async def run(self) -> None:
-        """Follow until cancelled.
-
-        Raises:
-            PositionError: a log was truncated before it was read; beginning again helps.
-        """
+        """Follow until cancelled."""
         async with asyncio.TaskGroup() as group:
             for destination in range(self._destinations):
                 group.create_task(self._follow(destination))
 
     async def _follow(self, destination: int) -> None:
+        while True:
+            try:
+                await self._follow_on(destination)
+            except PositionError as e:
+                _log.warning("the log was truncated before it was read; beginning again", destination=destination, cause=e)
+            await asyncio.sleep(AGAIN_S)
+
+    async def _follow_on(self, destination: int) -> None:
+        """Follow from where others are; PositionError where the log was truncated before it was read."""
         standing = await self._standby.standing(destination)
         self._outbox.begin(destination, standing)
         position, end = standing.position, await self._bus.end(SAMPLES, PartitionIndex(destination))

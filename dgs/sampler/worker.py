@@ -112,7 +112,7 @@ class SamplerWorker:
     @property
     def stands_by(self) -> bool:
         """Whether it leaves writing to another copy."""
-        return isinstance(self._outbox, StandbyOutbox) and not self._outbox.active
+        return self._outbox.stands_by
 
     def figures(self) -> SamplerFigures:
         """Return what there is to tell about this partition at this moment."""
@@ -132,6 +132,8 @@ class SamplerWorker:
         _log.info("sampler partition starts", partition=self._partition, position=state.position)
         self._send_notes()
         while True:
+            if not self.stands_by:
+                self._bus.processed(RECORDS, self._partition, state.position)
             entries = await self._bus.read(RECORDS, self._partition, state.position, max_bytes=READ_BYTES, wait_s=self._wait_s())
             for entry in entries:
                 self._apply(entry)

@@ -222,6 +222,7 @@ class ServingWorker:
             self.answers = self.answers or self.caught_up
             self._send_requests()
             wait_s = self._begin_snapshot(group)
+            self._bus.processed(SAMPLES, self._partition, self._position)
             entries = await self._bus.read(SAMPLES, self._partition, self._position, max_bytes=READ_BYTES, wait_s=wait_s)
             read_at = self._clock()
             nbytes = sum(len(entry.data) for entry in entries)

@@ -113,11 +113,12 @@ class Objects:
     """The objects at a destination, as one process sends them. Not for several threads at once.
 
     Attributes:
+        destination: where they are.
         sent: since the last `reset`.
     """
 
     def __init__(self, destination: Destination, pace: Pace | None = None) -> None:
-        self._destination = destination
+        self.destination = destination
         self._pace = pace or Pace()
         self._known: dict[_Stamp, str] = {}
         self._used: dict[_Stamp, str] = {}
@@ -144,7 +145,7 @@ class Objects:
             self.sent.files += 1
             self.sent.nbytes += length
             # An object that is too short was cut off while it was written.
-            if self._destination.size(ref.object) != length:
+            if self.destination.size(ref.object) != length:
                 self._send(file, ref)
             self._used[stamp] = sha256
         return ref
@@ -164,7 +165,7 @@ class Objects:
     def _send(self, file: BinaryIO, ref: FileRef) -> None:
         file.seek(0)
         digest, left = hashlib.sha256(), ref.nbytes
-        with self._destination.create(ref.object) as target:
+        with self.destination.create(ref.object) as target:
             while left:
                 chunk = file.read(min(left, CHUNK_BYTES))
                 if not chunk:
@@ -174,7 +175,7 @@ class Objects:
                 self._pace.spent(len(chunk))
                 left -= len(chunk)
         if digest.hexdigest() != ref.sha256:
-            self._destination.remove(ref.object)
+            self.destination.remove(ref.object)
             raise OSError(f"{ref.path} changed while it was sent")
         self.sent.sent_bytes += ref.nbytes
 

@@ -52,16 +52,18 @@ class Sending:
     """What the partitions of one process send with: one at a time, so that together they keep to one pace.
 
     Args:
-        opened: opens the destination; in a thread.
+        destination: returns where checkpoints go now.
+        opened: opens a destination; in a thread.
 
     Attributes:
         pace: what all of them keep to.
     """
 
-    def __init__(self, opened: Callable[[], Checkpoints]) -> None:
+    def __init__(self, destination: Callable[[], str], opened: Callable[[str], Checkpoints]) -> None:
+        self._destination = destination
         self._opened = opened
         self._turn = asyncio.Lock()
-        self._checkpoints: Checkpoints | None = None
+        self._checkpoints: tuple[str, Checkpoints] | None = None
         self.pace = Pace()
 
     async def run(self, function: Callable[[Checkpoints], T]) -> T:
@@ -74,9 +76,10 @@ class Sending:
         self.pace.stop()
 
     def _open(self) -> Checkpoints:
-        if self._checkpoints is None:
-            self._checkpoints = self._opened()
-        return self._checkpoints
+        wanted = self._destination()
+        if self._checkpoints is None or self._checkpoints[0] != wanted:
+            self._checkpoints = wanted, self._opened(wanted)
+        return self._checkpoints[1]
 
 
 class Participation:
@@ -119,7 +122,7 @@ class Participation:
             await asyncio.to_thread(self._partition.clean_up)
 
     def _send(self, checkpoints: Checkpoints, checkpoint: str) -> Part:
-        if self._objects is None:
+        if self._objects is None or self._objects.destination is not checkpoints.destination:
             self._objects = Objects(checkpoints.destination, self._sending.pace)
         self._objects.reset()
         part = self._partition.send(self._objects)

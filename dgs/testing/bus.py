@@ -174,6 +174,9 @@ class SimBus:
                 return entries
             await asyncio.wait([ring], timeout=remaining_s)
 
+    def processed(self, topic: str, partition: PartitionIndex, position: Position) -> None:
+        """See `Bus.processed`; nobody asks."""
+
     async def end(self, topic: str, partition: PartitionIndex) -> Position:
         """See `Bus.end`."""
         await self._life.point()

@@ -67,7 +67,7 @@ async def checkpoints(
         return Checkpoints(Destination(str(tmp_path)))
 
     truncation = Truncation(bus, coordinator.deployment, membership)
-    creator = CheckpointCreator(coordinator, tmp_path, opened, truncation, interval_s=0, kept=1, wall_clock=clock)
+    creator = CheckpointCreator(coordinator, tmp_path, opened, lambda: None, truncation, interval_s=0, kept=1, wall_clock=clock)
     parts = [Part("sampler", 0, 0, [], [], [FileRef("a", 1000, "0" * 64), FileRef("b", 1000, "0" * 64)], 7)]
     identity = coordinator.deployment.identity()
     creator.newest = Manifest("id", int((clock.now - 30) * 1000), 2.5, 7, identity, "", {}, parts, [])

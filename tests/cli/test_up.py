@@ -206,3 +206,11 @@ def test_a_query_file_may_go_once_it_was_read(tmp_path: Path) -> None:
         path.unlink()
         for _ in range(2):
             assert read_queries(handed.fileno())[1] == [query]
+
+
+@pytest.mark.parametrize(("frontends", "copies", "told"), [(2, 3, "no multiple of 3 copies"), (5, 1, "more than the 2 partitions")])
+def test_frontends_that_do_not_fit_are_refused(dgs: Dgs, tmp_path: Path, frontends: int, copies: int, told: str) -> None:
+    flags = ("--schema", SCHEMA, "--data-dir", tmp_path / "state", "--frontends", frontends, "--copies", copies, "--port", 0)
+    result = dgs("cluster", "up", *flags)
+    assert result.exit_code == 2
+    assert told in result.output

@@ -80,6 +80,7 @@ class World:
             self.coordinator,
             self.folder / "log",
             self.opened,
+            lambda: None,
             Truncation(self.bus, self.deployment, self),
             interval_s=interval_s,
             kept=kept,
@@ -89,7 +90,7 @@ class World:
     @asynccontextmanager
     async def running(self, creator: CheckpointCreator) -> AsyncIterator[None]:
         """Run all that has to do with checkpoints for the length of a block."""
-        sending = Sending(self.opened)
+        sending = Sending(lambda: "", lambda _: self.opened())
         parts: list[SendingPartition] = [self.part(p) for p in range(self.deployment.partitions)]
         parts += [self.serving(PartitionIndex(s)) for s in range(self.deployment.serving_partitions)]
         runs = [Participation(part, lambda: creator.asked, sending).run() for part in parts]
@@ -112,6 +113,12 @@ class Broken:
 
     def copy(self, folder: Path) -> None:
         raise OSError(f"no room for {folder}")
+
+
+@pytest.fixture(autouse=True)
+def truncated_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dgs.coordinator.truncation.START_S", 0.0)
+    monkeypatch.setattr("dgs.coordinator.truncation.INTERVAL_S", 0.01)
 
 
 @pytest_asyncio.fixture

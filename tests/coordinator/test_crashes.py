@@ -66,7 +66,7 @@ class FaultyBus:
         self.inner = bus
         self.fate = fate
         self.ensure, self.read, self.end, self.ends = bus.ensure, bus.read, bus.end, bus.ends
-        self.truncate, self.close = bus.truncate, bus.close
+        self.truncate, self.close, self.processed = bus.truncate, bus.close, bus.processed
 
     async def append(self, topic: str, partition: PartitionIndex, entries: Sequence[bytes]) -> Position:
         self.fate.point()

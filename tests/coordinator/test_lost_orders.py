@@ -13,13 +13,18 @@ from dgs.coordinator.state import read_state
 from dgs.coordinator.state_file import StateFile
 from dgs.core.deployment import Deployment
 from dgs.core.errors import StateError
-from dgs.core.types import PartitionIndex
+from dgs.core.types import PartitionIndex, Position
 from tests.coordinator.conftest import Document, P, Start
 
 LOST = r"record-batches/{p} ends at position \d+, .*state\.json .*entries are lost .*`dgs checkpoint restore --data-dir NEW"
 RECORD = b"a record"
 ENTRY_BYTES = 8 + len(RECORD)
 Fsync = Literal["never", "batch"]
+
+
+@pytest.fixture(autouse=True)
+def believed_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dgs.coordinator.coordinator.LOST_AFTER_S", 0.2)
 
 
 def cut(folder: Path, nbytes: int) -> None:
@@ -79,3 +84,28 @@ async def test_a_state_that_does_not_tell(start: Start, document: Document, tmp_
     del told["ends"]
     file.save(read_state(told))
     assert (await start(file=file)).pending == 0
+
+
+async def test_an_end_that_is_told_too_low_for_a_moment_is_not_believed(
+    start: Start, document: Document, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bus = MemoryBus()
+    coordinator = await start(on_bus=bus)
+    await coordinator.install(document())
+    await coordinator.close()
+    real = bus.end
+    answers: list[OSError | Position] = [OSError("away"), Position(0), Position(0)]
+
+    async def end(topic: str, partition: PartitionIndex) -> Position:
+        if answers:
+            answer = answers.pop(0)
+            if isinstance(answer, OSError):
+                raise answer
+            return answer
+        return await real(topic, partition)
+
+    monkeypatch.setattr(bus, "end", end)
+    monkeypatch.setattr("dgs.coordinator.coordinator.LOST_AFTER_S", 30.0)
+    again = await start(on_bus=bus)
+    assert again.pending == 0
+    await again.close()

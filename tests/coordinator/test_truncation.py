@@ -151,6 +151,7 @@ async def test_a_bus_that_refuses_is_tried_again(
 
     monkeypatch.setattr(bus, "truncate", truncate)
     monkeypatch.setattr("dgs.coordinator.truncation.INTERVAL_S", 0.001)
+    monkeypatch.setattr("dgs.coordinator.truncation.START_S", 0.001)
     told.samples[0] = 6
     truncation.checkpoints_kept([])
     running = asyncio.create_task(truncation.run())

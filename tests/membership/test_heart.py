@@ -55,12 +55,13 @@ class Coordinator:
     def __init__(self) -> None:
         self.heard: list[Heartbeat] = []
         self.fails: Exception | None = None
+        self.news = HEARD
 
     async def beat(self, heartbeat: Heartbeat) -> News:
         self.heard.append(heartbeat)
         if self.fails is not None:
             raise self.fails
-        return HEARD
+        return self.news
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -121,3 +122,20 @@ async def test_all_who_want_the_news_share_one_beat() -> None:
     assert len(coordinator.heard) == 1
     await heart.refresh()
     assert len(coordinator.heard) == 2
+
+
+async def test_a_coordinator_that_has_just_started_takes_no_owner_away() -> None:
+    coordinator = Coordinator()
+    heart = Heart(coordinator, lambda: BEAT)
+    await heart.beat()
+    coordinator.news = News(owners={0: [], 1: ["http://c"]})
+    await heart.beat()
+    assert heart.news.owners == {0: ["http://a", "http://b"], 1: ["http://c"]}
+
+
+async def test_what_is_said_after_the_goodbye_is_goodbye_too() -> None:
+    coordinator = Coordinator()
+    heart = Heart(coordinator, lambda: BEAT)
+    await heart.leave()
+    await heart.beat()
+    assert [h.leaving for h in coordinator.heard] == [True, True]

@@ -174,3 +174,32 @@ def test_a_copy_that_writes_comes_before_one_that_stands_by(world: World) -> Non
     world.membership.hear(Heartbeat("standby", "log", "host", 1, samplers=(report,)))
     world.sampler("writes", 0, 50)
     assert [c.member.member for c in world.membership.samplers(0)] == ["writes", "standby"]
+
+
+def test_what_a_member_needs_is_known_while_its_partitions_do_not_run(world: World) -> None:
+    world.sampler("a", 0, 50)
+    world.sampler("standby", 0, 901)
+    world.membership.hear(Heartbeat("a", "log", "host", 1))  # it has started again, and opens its store
+    assert world.membership.records_needed(0) == 49
+    world.serving("b", 1, (1, 1), needed=5)
+    world.membership.hear(Heartbeat("b", "log", "host", 1))
+    assert world.membership.samples_needed(1) == 5
+
+
+def test_a_copied_directory_on_another_host_is_another_member(world: World) -> None:
+    world.sampler("a", 0, 50)
+    report = SamplerReport(0, SamplerFigures(80, 70))
+    world.membership.hear(Heartbeat("a", "log", "elsewhere", 1, samplers=(report,)))
+    assert [c.member.host for c in world.membership.samplers(0)] == ["elsewhere", "host"]
+    assert world.membership.records_needed(0) == 49
+
+
+def test_one_that_has_restored_nothing_yet_does_not_know_what_stands(world: World) -> None:
+    world.serving("a", 0, (0, 0), answers=False, caught_up=False)
+    assert world.membership.standing(0, 0) is None
+
+
+def test_a_report_of_another_number_of_partitions_is_refused(world: World) -> None:
+    report = ServingReport(0, True, True, 0, 0, (1, 2, 3), None, ServingFigures(0))
+    with pytest.raises(InputError, match=r"there are 2 record partitions, .* \[3\]"):
+        world.membership.hear(Heartbeat("a", "log", "host", 1, serving=(report,)))

@@ -54,7 +54,9 @@ class SimCheckpoints:
         self._committed = committed
         truncation = Truncation(bus, coordinator.deployment, self)
         clock = asyncio.get_running_loop().time
-        creator = CheckpointCreator(coordinator, logs, self._opened, truncation, interval_s=0, kept=KEPT, wall_clock=clock)
+        creator = CheckpointCreator(
+            coordinator, logs, self._opened, _reached, truncation, interval_s=0, kept=KEPT, wall_clock=clock
+        )
         self._creator = life, creator
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(creator.run())
@@ -73,13 +75,13 @@ class SimCheckpoints:
         """Return how a sampler partition takes part."""
         link = self._folder / f"sampler-{partition}"
         part = SamplerPart(PartitionIndex(partition), self._serving_partitions, store, link, SimStoreView)
-        return Participation(part, self._asked, Sending(self._opened))
+        return Participation(part, self._asked, Sending(lambda: "", lambda _: self._opened()))
 
     def serving(self, partition: int, snapshots: Snapshots, life: Life) -> Participation:
         """Return how a serving partition takes part."""
         self._snapshots[partition] = life, snapshots
         part = ServingPart(PartitionIndex(partition), self._partitions, snapshots, self._folder / f"serving-{partition}")
-        return Participation(part, self._asked, Sending(self._opened))
+        return Participation(part, self._asked, Sending(lambda: "", lambda _: self._opened()))
 
     def _asked(self) -> str | None:
         return self._creator[1].asked if self._creator is not None and self._creator[0].alive else None
@@ -119,3 +121,7 @@ class SimCheckpoints:
 
     def _opened(self) -> Checkpoints:
         return Checkpoints(self._destination)
+
+
+def _reached() -> None:
+    """All partitions reach the destination."""

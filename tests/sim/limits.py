@@ -23,7 +23,7 @@ LIMITS: dict[ModuleType, dict[str, float]] = {
     serving: {"PACK_REQUESTS": 1, "UNSENT_BYTES_MOST": 1000},
     checkpoints: {"PARTS_WAIT_S": 5.0, "POLL_S": 0.02, "RETRY_FIRST_S": 0.2, "RETRY_MOST_S": 1.0},
     participation: {"POLL_S": 0.1},
-    truncation: {"INTERVAL_S": 0.1},
+    truncation: {"INTERVAL_S": 0.1, "START_S": 0.1},
     serving_checkpoints: {"PREPARE_WAIT_S": 1.0, "PATIENCE_S": 0.1},
     pace: {"PIECE_BYTES_LEAST": 40},
     snapshots: {"MOVED_BYTES_LEAST": 300, "MOVED_SHARE_LEAST": 0.0},

@@ -156,3 +156,37 @@ async def test_it_begins_where_others_have_read(world: World) -> None:
         world.emit(item_pack(51, 1))
         assert await world.settled(51)
         assert not world.outbox.active
+
+
+async def test_it_begins_again_where_the_log_was_truncated_before_it_was_read(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgs.sampler.standby.AGAIN_S", 0.01)
+    await world.write(item_pack(1, 5))
+    await world.bus.truncate(SAMPLES, ZERO, await world.bus.end(SAMPLES, ZERO))
+    asked: list[int] = []
+
+    async def standing(destination: int) -> Standing:
+        asked.append(destination)
+        end = await world.bus.end(SAMPLES, ZERO)
+        return Standing(Position(0), 0, -1) if len(asked) == 1 else Standing(end, 5, -1)
+
+    follower = Follower(world.bus, ZERO, 1, Standby(AFTER_S, standing), world.outbox)
+    tasks = [asyncio.create_task(world.outbox.run()), asyncio.create_task(follower.run())]
+    world.emit(item_pack(1, 5))
+    assert await world.settled(5)
+    assert len(asked) == 2
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def test_one_that_writes_late_but_writes_is_not_taken_for_gone(world: World) -> None:
+    async with running(world):
+        for i in range(1, 9):
+            world.emit(item_pack(i, 1))
+        for i in range(1, 9):
+            await asyncio.sleep(AFTER_S / 2)
+            await world.write(item_pack(i, 1))
+        assert await world.settled(8)
+        assert not world.outbox.active

@@ -243,6 +243,17 @@ def with_parameters(path: str, params: Mapping[str, object] | None) -> str:
     return f"{path}?{urlencode(params, doseq=True)}" if params else path
 
 
+def url_of(server: str) -> str:
+    """Return the URL of a server that is given as a URL, `host:port`, or a host, without a slash at its end.
+
+    Raises:
+        InputError: it cannot be understood.
+    """
+    secure, host, port, prefix = _address(server)
+    shown = f"[{host}]" if ":" in host else host
+    return f"{'https' if secure else 'http'}://{shown}:{port}{prefix}"
+
+
 def _address(server: str) -> tuple[bool, str, int, str]:
     wrong = InputError(f"{server!r} is no server: give http://HOST:PORT, HOST:PORT or HOST")
     try:

@@ -31,6 +31,8 @@ from dgs.telemetry import logs
 
 ENSURE_S = 60.0
 """How long a cluster that is away is waited for at the start."""
+IDLE_READERS_MOST = 4
+"""Of one log, that are kept: a worker's, stand-bys', and those of who looks at it now and then; the latest used stay."""
 ANSWER_S = 5.0
 """How long a read that must not wait for new entries waits for those that are there."""
 _RETRY_FIRST_S, _RETRY_MOST_S = 0.2, 2.0
@@ -44,18 +46,16 @@ class KafkaBus:
     Args:
         address: of the cluster.
         options: how to talk to it.
-        shows_lag: commit the positions that are read, for Kafka's own tools.
     """
 
-    def __init__(self, address: KafkaAddress, options: KafkaOptions, *, shows_lag: bool = False) -> None:
+    def __init__(self, address: KafkaAddress, options: KafkaOptions) -> None:
         self._address = address
         self._options = options
-        self._shows_lag = shows_lag
         self._clients = KafkaClients(address, options)
         self._appender = Appender(self._clients)
         self._counts: dict[str, int] = {}
         self._owners: dict[str, bytes] = {}
-        self._idle: dict[TopicPartition, Reader] = {}
+        self._idle: dict[TopicPartition, list[Reader]] = {}
         self._busy: set[Reader] = set()
         self._groups: dict[str, GroupPositions] = {}
         self._offsets = KafkaOffsets(self._clients)
@@ -113,15 +113,12 @@ class KafkaBus:
         """See `Bus.read`. While no broker answers it returns [], when the time is over."""
         place = self._place(topic, partition)
         await asyncio.sleep(0)
-        if self._shows_lag:
-            self._group(topic).reading(place, position)
         if not wait_s:
             if await self.end(topic, partition) == position:
                 return []
             wait_s = ANSWER_S
-        reader = self._idle.pop(place, None)
-        if reader is None or reader.position != position:
-            self._discard(reader)
+        reader = self._idle_at(place, position)
+        if reader is None:
             owner = self._owners.get(topic, b"")
             reader = Reader(self._clients, place, position, lambda record: _check_key(record, topic, owner))
         self._busy.add(reader)
@@ -142,9 +139,15 @@ class KafkaBus:
             raise
         finally:
             self._busy.discard(reader)
-        self._discard(self._idle.pop(place, None))
-        self._idle[place] = reader
+        idle = self._idle.setdefault(place, [])
+        idle.append(reader)
+        if len(idle) > IDLE_READERS_MOST:
+            self._discard(idle.pop(0))
         return entries
+
+    def processed(self, topic: str, partition: PartitionIndex, position: Position) -> None:
+        """See `Bus.processed`; Kafka's tools for groups show it."""
+        self._group(topic).reading(self._place(topic, partition), position)
 
     async def end(self, topic: str, partition: PartitionIndex) -> Position:
         """Return the position after the last entry; OSError while no broker tells it."""
@@ -184,7 +187,7 @@ class KafkaBus:
     async def close(self) -> None:
         """End waiting reads, complete appends under way, and close all connections; every later call is a StateError."""
         self._closed = True
-        for reader in [*self._busy, *self._idle.values()]:
+        for reader in [*self._busy, *(reader for idle in self._idle.values() for reader in idle)]:
             self._discard(reader)
         self._idle.clear()
         await asyncio.gather(*(group.close() for group in self._groups.values()), self._appender.close(), *self._closing)
@@ -231,6 +234,14 @@ class KafkaBus:
             name = f"{self._options.group_prefix}-{READERS.get(topic, topic)}"
             group = self._groups[topic] = GroupPositions(self._clients, name)
         return group
+
+    def _idle_at(self, place: TopicPartition, position: Position) -> Reader | None:
+        """Take the idle reader that reads on at a position, if there is one."""
+        idle = self._idle.get(place, [])
+        found = next((reader for reader in idle if reader.position == position), None)
+        if found is not None:
+            idle.remove(found)
+        return found
 
     def _discard(self, reader: Reader | None) -> None:
         if reader is not None:
