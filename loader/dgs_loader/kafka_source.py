@@ -98,13 +98,12 @@ class KafkaSource:
         consumer, topic = self._consumer, self._where.topic
         try:
             found = await consumer.getmany(*self._read, timeout_ms=int(1000 * wait_s), max_records=EVENTS_MOST)
+            # Not only what was returned moves on: marks of transactions, and what was compacted away, are passed over.
             for place in self._read:
                 self._read[place] = await consumer.position(place)
         except OffsetOutOfRangeError:
-            begins = await consumer.beginning_offsets(list(self._read))
-            for place, position in self._read.items():
-                _check(self._where, place, position, begins[place], max(begins[place], position))
-            raise ConnectionError(f"Kafka does not tell where {topic} goes on") from None
+            await self._check_positions()
+            return []
         except CorruptRecordException as e:
             raise CodecError(f"Kafka's log of {topic} is damaged: {e}; repair it there, or go on behind it with --group") from None
         except KafkaError as e:
@@ -162,6 +161,15 @@ class KafkaSource:
             raise
         return cls(consumer, where, starts, ends, tell)
 
+    async def _check_positions(self) -> None:
+        """Check that the log has what comes next: retention may have been faster than this loader."""
+        try:
+            begins, ends = await _extent(self._consumer, list(self._read))
+        except KafkaError as e:
+            raise failure(e, f"tell where {self._where.topic} begins") from None
+        for place, position in self._read.items():
+            _check(self._where, place, position, begins[place], ends[place])
+
     def _listen(self, *, answered: bool) -> None:
         """Say once that no broker answers, and when one does again."""
         heard = max((t for place in self._read if (t := self._consumer.last_poll_timestamp(place)) is not None), default=None)
@@ -181,7 +189,7 @@ async def _starts(
     """Have the consumer begin where it has to; return where that is, and where each partition ends now."""
     if unknown := sorted(begin.offsets.keys() - {place.partition for place in places}):
         raise InputError(f"--offset-info names partition {unknown[0]}; topic {where.topic} has 0 to {len(places) - 1}")
-    begins, ends = await consumer.beginning_offsets(places), await consumer.end_offsets(places)
+    begins, ends = await _extent(consumer, places)
     timed = {}
     if begin.timestamp_ms is not None:
         found = await consumer.offsets_for_times(dict.fromkeys(places, begin.timestamp_ms))
@@ -206,6 +214,11 @@ async def _starts(
         told.append(f"{place.partition} at {starts[place]} ({why})")
     tell(f"group {where.group} reads {where.topic} from partition {', '.join(told)}")
     return starts, ends
+
+
+async def _extent(consumer: AIOKafkaConsumer, places: list[TopicPartition]) -> tuple[Offsets, Offsets]:
+    """Return where partitions begin and end."""
+    return await consumer.beginning_offsets(places), await consumer.end_offsets(places)
 
 
 def _check(where: SourceTopic, place: TopicPartition, position: int, begin: int, end: int) -> None:

@@ -107,6 +107,10 @@ class Topic:
         """Return how far a group has come in each partition."""
         return asyncio.run(self._committed(group))
 
+    def write_in_transactions(self, kept: Sequence[bytes], aborted: Sequence[bytes]) -> None:
+        """Append events to the first partition, some in a transaction that is committed and some in one that is not."""
+        asyncio.run(self._write_in_transactions(kept, aborted))
+
     async def _make(self, partitions: int) -> None:
         admin = AIOKafkaAdminClient(bootstrap_servers=self._brokers)
         await admin.start()
@@ -122,6 +126,18 @@ class Topic:
             for number, value in enumerate(events):
                 where = number % len(self._places) if partition is None else partition
                 await producer.send(self.name, value, b"key", partition=where, timestamp_ms=at_ms)
+        finally:
+            await producer.stop()
+
+    async def _write_in_transactions(self, kept: Sequence[bytes], aborted: Sequence[bytes]) -> None:
+        producer = AIOKafkaProducer(bootstrap_servers=self._brokers, transactional_id=self.name)
+        await producer.start()
+        try:
+            for events, end in ((kept, producer.commit_transaction), (aborted, producer.abort_transaction)):
+                await producer.begin_transaction()
+                for value in events:
+                    await producer.send_and_wait(self.name, value, partition=0)
+                await end()
         finally:
             await producer.stop()
 

@@ -197,6 +197,38 @@ def test_positions_that_the_topic_does_not_have_are_refused(
         assert (done.code, words in done.err) == (2, True), done.err
 
 
+def test_events_of_aborted_transactions_are_not_seen(service: Service, mapping: Path, new_topic: NewTopic) -> None:
+    topic = new_topic(1)
+    topic.write_in_transactions([view(1), view(2)], [view(3)])
+    done = load(service, mapping, topic, "--group", topic.name)
+    assert (done.code, "2 events, 2 records" in done.err) == (0, True), done.err
+    assert topic.committed(topic.name) == [5], "behind the marks of both"
+
+
+@pytest.mark.slow
+def test_a_stream_goes_on_when_brokers_are_back(
+    service: Service, kafka: Cluster, new_topic: NewTopic, new_streaming: NewStreaming
+) -> None:
+    topic = new_topic(1)
+    topic.write(map(view, range(3)))
+    streaming = new_streaming(service, topic, "--group", topic.name)
+    until("the first are loaded", lambda: topic.committed(topic.name) == [3])
+    [broker] = kafka.brokers
+    broker.kill()
+    try:
+        until("it says that the source is away", lambda: "the source is away: no broker of" in streaming.log.read_text())
+    finally:
+        broker.start()
+        broker.until_listening()
+    kafka.until_led(topic.name)
+    topic.write(map(view, range(3, 5)))
+    until("the others are loaded", lambda: topic.committed(topic.name) == [5], 60.0)
+    ended = streaming.end(signal.SIGTERM)
+    assert ended.code == 0, ended.err
+    assert ended.err.count("the source is away") == ended.err.count("the source answers again") == 1
+    assert "Traceback" not in ended.err
+
+
 def test_a_topic_that_is_not_there_is_not_made(service: Service, kafka: Cluster, mapping: Path, new_topic: NewTopic) -> None:
     topic = new_topic(1)
     flags = loading(service, mapping, topic)
