@@ -6,15 +6,21 @@ from pathlib import Path
 from urllib.parse import urldefrag
 
 import pytest
+from dgs_loader.events import Event, lines_of, parser_of
+from dgs_loader.mapping import EventMapping
+from dgs_loader.parser import Parser
 from dgs_loader.pattern import PatternFile
+from dgs_loader.reader import Block
 
 from dgs.core.control import BARRIER, DIMENSION, INSTALL
+from dgs.core.layout import Dimension, Layouts
 from dgs.core.query import KNOWN, LATER, parse_query
 from dgs.core.schema import Schema
 from dgs.core.strategies import Strategy
 from docs.generate.commands import commands
 from docs.generate.paths import openapi
 from tests.e2e.service import Service
+from tests.loader.conftest import records_of
 
 ROOT = Path(__file__).parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -113,6 +119,20 @@ def test_the_examples_fit_together() -> None:
     plan = parse_query(blocks("docs/queries.md", "json")[0], schema)
     pattern = PatternFile.parse(blocks("docs/data-format.md", "")[0], schema)
     assert (plan.query_id, len(plan.nodes), len(pattern.patterns), pattern.ignored) == (0, 3, 3, ())
+
+
+def test_the_events_are_the_lines_that_they_are_said_to_be() -> None:
+    schema_text, mapping_text, signup, view, *_ = blocks("docs/data-format.md", "json")
+    schema = Schema.parse(schema_text)
+    layouts = Layouts(schema, [Dimension("vertex", 0, 2, 2)])
+    mapping = EventMapping.parse(mapping_text, schema)
+    found = lines_of([Event("clicks", 0, offset, text.encode()) for offset, text in enumerate((signup, view))], mapping)
+    by_events = parser_of(mapping, layouts).parse(found.block)
+    pattern, data = blocks("docs/data-format.md", "")[:2]
+    lines = [line for line in data.splitlines(keepends=True) if f"`{line.rstrip()}`" in read("docs/data-format.md")]
+    by_lines = Parser(PatternFile.parse(pattern, schema), layouts).parse(Block("".join(lines).encode(), 1))
+    assert (found.letters, by_events.letters, by_lines.letters, len(lines)) == ([], [], [], 2)
+    assert records_of(by_events.batch, layouts) == records_of(by_lines.batch, layouts)
 
 
 @pytest.mark.slow

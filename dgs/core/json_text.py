@@ -1,24 +1,29 @@
-"""Reading the JSON documents that users give: schemas and queries.
+"""Reading the JSON documents that users give: schemas, queries, mappings, events.
 
 Python's reader takes what its writers, and the messages about what is wrong, then fail on: values nested hundreds deep. Here they
 are refused at the door, at a depth that no document has a use for. Nothing here knows what a document means.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 NESTING_MOST = 64
 """Arrays and objects within each other."""
 
 
-def read_json(text: str | bytes) -> Any:
+def read_json(text: str | bytes, *, number: Callable[[str], Any] | None = None) -> Any:
     """Return the value of a JSON text.
+
+    Args:
+        text: the text.
+        number: what makes a value of a number as it is written, NaN and Infinity too; None for Python's own.
 
     Raises:
         ValueError: it is no JSON, or nested too deep.
     """
     try:
-        document = json.loads(text)
+        document = json.loads(text, parse_int=number, parse_float=number, parse_constant=number)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
     level, depth = [document], 0

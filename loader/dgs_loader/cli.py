@@ -1,41 +1,39 @@
-"""The command `dgs-loader`: flags, exit codes, and the putting together of the loader's parts."""
+"""The command `dgs-loader`: flags, exit codes, and what it tells its user."""
 
 import asyncio
 import os
 import shlex
+import signal
 import stat
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from urllib.parse import urlsplit
+from typing import TypeVar
 
 import click
+from click.core import ParameterSource
 from dgs_client.connection import DEFAULT_PORT, DEFAULT_SERVER, Connection
 
-from dgs.bus import open_bus
-from dgs.bus.base import RECORDS, Bus
-from dgs.bus.kafka.options import KafkaOptions
-from dgs.bus.open import kafka_address, local_path
-from dgs.config import load
 from dgs.coordinator.barriers import LOADERS_MAX
 from dgs.core.errors import DgsError, InputError
-from dgs_loader.back_pressure import BackPressure
 from dgs_loader.dead_letters import DeadLetterFile
+from dgs_loader.events import parser_of
+from dgs_loader.load import Load
+from dgs_loader.mapping import EventMapping
+from dgs_loader.offset_info import OffsetInfo
 from dgs_loader.parser import Parser
 from dgs_loader.partitioning import BATCH_RECORDS, Partitioner
 from dgs_loader.pattern import PatternFile
-from dgs_loader.pipeline import Pipeline
-from dgs_loader.progress import Progress
 from dgs_loader.reader import Reader
-from dgs_loader.sender import Sender
 from dgs_loader.service import LoaderInit, Service
+from dgs_loader.source_topic import SourceTopic
 
 DEAD_LETTERS_EXIT, INTERRUPTED_EXIT = 5, 130
-LAG_TIMEOUT_S = 5.0
-"""How long the service may take to say how far it is behind."""
 _STDIN = "-"
+_Read = TypeVar("_Read")
+_OF_FILES = ("pattern_file", "delimiter", "list_attr_delimiter")
+_OF_SOURCES = ("mapping", "offset_info", "group", "until_end")
 
 
 def _delimiter(forbidden: str) -> Callable[[click.Context, click.Parameter, str], str]:
@@ -66,15 +64,35 @@ def _delimiter(forbidden: str) -> Callable[[click.Context, click.Parameter, str]
 @click.option(
     "--pattern-file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    required=True,
     help="The columns of each type, e.g. #VERTEX:user,#ID,timestamp,feature and #EDGE:u2i,#SRC:user,#DST:item,timestamp,weight.",
 )
 @click.option(
     "--data-file",
     type=click.Path(exists=True, dir_okay=False, allow_dash=True),
-    required=True,
     help="The lines to load: a file of any size, a named pipe, or - for standard input.",
 )
+@click.option(
+    "--source",
+    metavar="URL",
+    help="A Kafka topic with JSON events to load, instead of a file: kafka://HOST:PORT,HOST:PORT/TOPIC.",
+)
+@click.option(
+    "--mapping",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Which records an event of the source stands for (JSON).",
+)
+@click.option(
+    "--offset-info",
+    metavar="JSON",
+    help='Where to begin in partitions of the source that the group has loaded nothing of: {"timestamp": MS SINCE 1970} or'
+    ' {"PARTITION": OFFSET, …}.  [default: the earliest event]',
+)
+@click.option(
+    "--group",
+    metavar="NAME",
+    help="The consumer group under which Kafka keeps how far the source is loaded.  [default: of the deployment and the topic]",
+)
+@click.option("--until-end", is_flag=True, help="Load what the source has now, and end; else it goes on until Ctrl-C or SIGTERM.")
 @click.option(
     "--delimiter",
     callback=_delimiter(":#"),
@@ -117,8 +135,9 @@ def _delimiter(forbidden: str) -> Callable[[click.Context, click.Parameter, str]
     "--dead-letter",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where lines that cannot be loaded go, as JSON lines with number and reason. Made, or replaced, by the first such line."
-    "  [default: NAME OF THE DATA FILE.dead-letters in the current directory; stdin.dead-letters for -]",
+    help="Where lines and events that cannot be loaded go, as JSON lines with place and reason. Made, or replaced, by the first"
+    " such line; added to by events.  [default: NAME OF THE DATA FILE OR TOPIC.dead-letters in the current directory;"
+    " stdin.dead-letters for -]",
 )
 @click.option(
     "--retry-timeout",
@@ -131,10 +150,17 @@ def _delimiter(forbidden: str) -> Callable[[click.Context, click.Parameter, str]
     help="How long to go on while the service or its bus is away.",
 )
 @click.version_option(package_name="dgs")
+@click.pass_context
 def main(
+    context: click.Context,
     server: str,
-    pattern_file: Path,
-    data_file: str,
+    pattern_file: Path | None,
+    data_file: str | None,
+    source: str | None,
+    mapping: Path | None,
+    offset_info: str | None,
+    group: str | None,
+    until_end: bool,
     delimiter: str,
     list_attr_delimiter: str,
     reversed_edges: str,
@@ -145,54 +171,73 @@ def main(
     dead_letter: Path | None,
     retry_timeout: float,
 ) -> None:
-    """Load vertex and edge updates from a file or a pipe into a running service.
+    """Load vertex and edge updates from a file, a pipe or a Kafka topic into a running service.
 
     \b
     Example:
       dgs-loader --pattern-file u2i.pattern --data-file u2i.streaming --reversed-edges i2i --barrier loaded
       dgs barrier wait loaded
+      dgs-loader --source kafka://b1:9092/clicks --mapping clicks.json
 
-    A line that cannot be loaded becomes a dead letter and loading goes on; blank lines are skipped. Loading the same input again
-    changes nothing, so a load that failed is simply repeated. Standard output gets the positions behind what was sent, one
-    GENERATION:PARTITION:POSITION a line; everything else goes to standard error.
+    A line, or an event, that cannot be loaded becomes a dead letter and loading goes on; blank lines are skipped. Loading the same
+    input again changes nothing, so a load that failed is simply repeated; one from Kafka goes on where it stopped. Standard output
+    gets the positions behind what was sent, one GENERATION:PARTITION:POSITION a line; everything else goes to standard error.
 
     \b
     Exit codes: 0 done; 1 failed; 2 wrong usage; 3 the service cannot be reached; 4 timed out;
                 5 loaded, but some lines went to the dead letters; 130 interrupted.
     """
-    if delimiter == list_attr_delimiter:
-        raise click.UsageError(f"--delimiter and --list-attr-delimiter are both {delimiter!r}")
+    topic, begin = _checked(context, source, group, offset_info)
     if barrier is None and (barrier_count is not None or loader_id is not None):
         raise click.UsageError("--barrier-count and --loader-id say something about a --barrier, which is missing")
     if barrier is not None and not barrier.strip():
         raise click.UsageError("--barrier needs a name")
-    letters = DeadLetterFile(dead_letter or Path((Path(data_file).name if data_file != _STDIN else "stdin") + ".dead-letters"))
-    _keep_apart(letters.path, pattern_file, data_file)
+    if barrier is not None and topic is not None and not until_end:
+        raise click.UsageError("a --barrier stands behind all that is loaded: with --source it needs --until-end")
+    name = topic.topic if topic is not None else "stdin" if data_file == _STDIN else Path(str(data_file)).name
+    letters = DeadLetterFile(dead_letter or Path(f"{name}.dead-letters"), appends=topic is not None)
+    _keep_apart(letters.path, pattern_file or mapping, data_file)
+    code = 0
     try:
         with Connection(server, retry_timeout_s=retry_timeout) as connection:
             service = Service(connection)
             init = service.init()
-            parser = Parser(
-                _patterns(pattern_file, init, delimiter),
-                init.layouts,
-                delimiter=delimiter,
-                list_delimiter=list_attr_delimiter,
-                reversed_edges=_edge_types(reversed_edges, init),
-            )
+            both_ways = _edge_types(reversed_edges, init)
+            if mapping is not None:
+                events = _read(mapping, lambda text: EventMapping.parse(text, init.schema))
+                parser = parser_of(events, init.layouts, both_ways)
+            else:
+                patterns = _patterns(Path(str(pattern_file)), init, delimiter)
+                parser = Parser(
+                    patterns, init.layouts, delimiter=delimiter, list_delimiter=list_attr_delimiter, reversed_edges=both_ways
+                )
             partitioner = Partitioner(init.data_partitions, init.router, batch_records=batch_size)
             if barrier is not None:
                 service.check_barrier(barrier, barrier_count or 1, loader_id or 0)
-            # Opening a named pipe waits for its writer: before the event loop, an interrupt ends that at once.
-            fd = sys.stdin.fileno() if data_file == _STDIN else os.open(data_file, os.O_RDONLY)
-            positions = asyncio.run(_load(Reader(fd), parser, service, init, letters, partitioner, retry_timeout, connection))
+            load = Load(
+                connection=connection,
+                service=service,
+                init=init,
+                parser=parser,
+                partitioner=partitioner,
+                letters=letters,
+                retry_timeout_s=retry_timeout,
+                say=_say,
+            )
+            if topic is not None:
+                code = _code(asyncio.run(load.events(topic, events, begin, until_end=until_end)), until_end=until_end)
+            else:
+                # Opening a named pipe waits for its writer: before the event loop, an interrupt ends that at once.
+                fd = sys.stdin.fileno() if data_file == _STDIN else os.open(str(data_file), os.O_RDONLY)
+                asyncio.run(load.file(Reader(fd)))
             try:
-                if barrier is not None:
+                if barrier is not None and not code:
                     service.set_barrier(barrier, barrier_count or 1, loader_id or 0)
                     wait = "dgs barrier wait" + ("" if connection.to_default else f" --server {shlex.quote(server)}")
                     name = f"-- {shlex.quote(barrier)}" if barrier.startswith("-") else shlex.quote(barrier)
                     _say(f"barrier {barrier!r} is set; `{wait} {name}` returns when all of it is served")
             finally:  # standard output may be closed, and a barrier may be refused: neither takes the other along
-                for partition, position in sorted(positions.items()):
+                for partition, position in sorted(load.positions.items()):
                     click.echo(f"{init.generation}:{partition}:{position}")
     except InputError as e:
         for problem in e.problems:
@@ -209,54 +254,48 @@ def main(
         sys.exit(INTERRUPTED_EXIT)
     finally:
         letters.close()
-    sys.exit(DEAD_LETTERS_EXIT if letters.count else 0)
+    sys.exit(code or (DEAD_LETTERS_EXIT if letters.count and (topic is None or until_end) else 0))
 
 
-async def _load(
-    reader: Reader,
-    parser: Parser,
-    service: Service,
-    init: LoaderInit,
-    letters: DeadLetterFile,
-    partitioner: Partitioner,
-    retry_timeout_s: float,
-    connection: Connection,
-) -> dict[int, int]:
-    """Load the input, say what became of it, and return the positions behind it by partition."""
-    bus = _open_bus(init)
+def _checked(
+    context: click.Context, source: str | None, group: str | None, offset_info: str | None
+) -> tuple[SourceTopic | None, OffsetInfo]:
+    """Check that the flags go together; return the source, None for a file, and where to begin in it."""
+    given = {name for name in context.params if context.get_parameter_source(name) is ParameterSource.COMMANDLINE}
+    flags = {name: f"--{name.replace('_', '-')}" for name in context.params}
+    if ("data_file" in given) == ("source" in given):
+        raise click.UsageError("either --data-file or --source is needed")
+    input_flag, companion, strangers = (
+        ("--data-file", "pattern_file", _OF_SOURCES) if source is None else ("--source", "mapping", _OF_FILES)
+    )
+    if companion not in given:
+        raise click.UsageError(f"{input_flag} needs {flags[companion]}")
+    if wrong := [flags[name] for name in strangers if name in given]:
+        raise click.UsageError(f"{wrong[0]} says nothing about {input_flag}")
+    if context.params["delimiter"] == context.params["list_attr_delimiter"]:
+        raise click.UsageError(f"--delimiter and --list-attr-delimiter are both {context.params['delimiter']!r}")
     try:
-        await bus.ensure(RECORDS, init.log_partitions, init.log_id)
-        progress = Progress(sys.stderr, reader.total_bytes)
-
-        def tell(text: str) -> None:
-            progress.clear()
-            _say(f"dgs-loader: {text}")
-
-        lags = Connection(connection.server, retry_timeout_s=0, timeout_s=LAG_TIMEOUT_S)  # asked while the other may be in use
-        pressure = BackPressure(Service(lags).lag, waiting=progress.wait, tell=tell)
-        sender = Sender(bus, partitioner, back_pressure=pressure, retry_timeout_s=retry_timeout_s, tell=tell)
-        try:
-            await Pipeline(parser, service, sender, letters, progress, connection.close).load(reader)
-        finally:
-            lags.close()
-            await pressure.close()
-            progress.clear()
-            seconds = max(progress.elapsed_s, 1e-3)
-            where = f" in {letters.path}" if letters.count else ""
-            paused = f", {pressure.waited_s:.1f} s of it waiting for the service" if pressure.waited_s else ""
-            _say(
-                f"{progress.lines} lines, {sender.records} records in {seconds:.1f} s"
-                f" ({sender.records / seconds:.0f} records/s), {letters.count} dead letters{where}{paused}"
-            )
-        return {int(partition): int(position) for partition, position in sender.positions.items()}
-    finally:
-        with suppress(OSError):
-            await bus.close()
+        begin = OffsetInfo() if offset_info is None else OffsetInfo.parse(offset_info)
+        return (None if source is None else SourceTopic.parse(source, group or "")), begin
+    except InputError as e:
+        raise click.UsageError(str(e)) from None
 
 
-def _keep_apart(letters: Path, pattern_file: Path, data_file: str) -> None:
+def _code(stopped_by: signal.Signals | None, *, until_end: bool) -> int:
+    """Return the exit status of a load from a source; SIGTERM is how one that goes on without an end is meant to end."""
+    if stopped_by is None:
+        return 0
+    _say("dgs-loader: stopped; the next start of this group goes on there")
+    return INTERRUPTED_EXIT if until_end or stopped_by is signal.SIGINT else 0
+
+
+def _keep_apart(letters: Path, described: Path | None, data_file: str | None) -> None:
     """Refuse to write dead letters into what is read, under whatever name."""
-    inputs = {"pattern file": pattern_file.stat, "input": partial(os.fstat, 0) if data_file == _STDIN else Path(data_file).stat}
+    inputs: dict[str, Callable[[], os.stat_result]] = {}
+    if described is not None:
+        inputs["mapping" if data_file is None else "pattern file"] = described.stat
+    if data_file is not None:
+        inputs["input"] = partial(os.fstat, 0) if data_file == _STDIN else Path(data_file).stat
     for what, status in inputs.items():
         try:
             read, written = status(), letters.stat()
@@ -267,32 +306,20 @@ def _keep_apart(letters: Path, pattern_file: Path, data_file: str) -> None:
             raise click.UsageError(f"--dead-letter: {letters} is the {what} itself, which would be lost; name another file")
 
 
-def _open_bus(init: LoaderInit) -> Bus:
-    if urlsplit(init.bus).scheme == "memory":
-        raise DgsError("the service keeps its bus in its own memory, where no other process can write")
-    if (path := local_path(init.bus)) is not None and not path.is_dir():
-        raise DgsError(
-            f"the service keeps its bus in {path}, which does not exist here: run dgs-loader on the host of the"
-            " service, or give the service a bus that other hosts can reach"
-        )
-    if kafka_address(init.bus) is not None:
-        return open_bus(init.bus, kafka=KafkaOptions.of(load({}, os.environ)))
-    try:
-        return open_bus(init.bus, fsync=init.fsync, limits=init.limits)
-    except InputError as e:
-        raise DgsError(f"{e}; is the service newer than this loader?") from None
-
-
 def _patterns(path: Path, init: LoaderInit, delimiter: str) -> PatternFile:
+    file = _read(path, lambda text: PatternFile.parse(text, init.schema, delimiter))
+    for line in file.ignored:
+        _say(f"dgs-loader: warning: {path}: {line}")
+    return file
+
+
+def _read(path: Path, parse: Callable[[str], _Read]) -> _Read:
     try:
-        file = PatternFile.parse(path.read_text("utf-8"), init.schema, delimiter)
+        return parse(path.read_text("utf-8"))
     except UnicodeDecodeError as e:
         raise InputError(f"{path}: not UTF-8 ({e})") from None
     except InputError as e:
         raise InputError([f"{path}: {problem}" for problem in e.problems]) from None
-    for line in file.ignored:
-        _say(f"dgs-loader: warning: {path}: {line}")
-    return file
 
 
 def _edge_types(names: str, init: LoaderInit) -> set[int]:

@@ -58,13 +58,13 @@ def parse_line(line: bytes, patterns: Mapping[bytes, Pattern], layouts: Layouts,
         try:
             ids.append(parse_integer(field, ValueType.INT64))
         except RecordError as e:
-            raise RecordError(f"column {number} ({name}): {e}") from None
+            raise RecordError(f"{pattern.place(number, name)}: {e}") from None
     values: list[Value | None] = []
     for attribute, (number, field) in zip(pattern.attributes, columns, strict=True):
         try:
             values.append(_parse_value(field, attribute, pattern, layouts, list_delimiter))
         except RecordError as e:
-            raise RecordError(f"column {number} ({attribute.name}): {e}") from None
+            raise RecordError(f"{pattern.place(number, attribute.name)}: {e}") from None
     return Row(pattern, tuple(ids), tuple(values))
 
 

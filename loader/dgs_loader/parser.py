@@ -16,6 +16,7 @@ from dgs.core.records import EdgeRecords, RecordBatch, VertexRecords
 from dgs.core.schema import TIMESTAMP, WEIGHT, Attribute, ValueType
 from dgs.core.types import AnyArray, Bools, Bytes, Int64s
 from dgs_loader.dead_letters import DeadLetter
+from dgs_loader.escape import unescape
 from dgs_loader.exact import Row, parse_decimal, parse_integer, parse_line
 from dgs_loader.lines import Lines
 from dgs_loader.numerals import Numerals
@@ -42,6 +43,7 @@ class Parser:
         layouts: where values go; set again by the caller when a dimension was confirmed.
         delimiter, list_delimiter: one ASCII character each.
         reversed_edges: ids of edge types whose edges are sent the other way round, too.
+        escaped: texts are escaped (`dgs_loader.escape`).
     """
 
     def __init__(
@@ -52,12 +54,14 @@ class Parser:
         delimiter: str = ",",
         list_delimiter: str = ":",
         reversed_edges: Collection[int] = (),
+        escaped: bool = False,
     ) -> None:
         self.layouts = layouts
         self._patterns = {name.encode(): p for name, p in file.patterns.items()}
         self._delimiter = delimiter.encode("ascii")
         self._list_delimiter = list_delimiter.encode("ascii")
         self._reversed = frozenset(reversed_edges)
+        self._escaped = escaped
 
     @property
     def lines_max(self) -> int:
@@ -158,7 +162,8 @@ class Parser:
                 a, b = texts[name]
                 values = np.zeros(count, np.uint64)
                 values[here] = len(strings) + 1 + np.arange(np.count_nonzero(here))
-                strings += columns.lines.slices(a[kept][here], b[kept][here])
+                found = columns.lines.slices(a[kept][here], b[kept][here])
+                strings += map(unescape, found) if self._escaped else found
                 packed[name] = (values, here)
             else:
                 packed[name] = (values[kept], None if here.all() else here)

@@ -1,4 +1,4 @@
-"""One input from its first block to its last: read, parse, agree on dimensions, send.
+"""Blocks of lines to sent records: parse, agree on dimensions, send; and one input from its first block to its last.
 
 One block is read while another is parsed and sent, so memory holds two blocks and what becomes of one, whatever the size of the
 input. It opens nothing and never decides what to do about an error; the command does.
@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from dgs.core.layout import Dimension, Layouts
-from dgs_loader.dead_letters import DeadLetterFile
+from dgs_loader.dead_letters import DeadEvent, DeadLetter, DeadLetterFile
 from dgs_loader.parser import Parser
 from dgs_loader.progress import Progress
 from dgs_loader.reader import Block, Reader
@@ -24,7 +24,7 @@ class Dimensions(Protocol):
 
 
 class Pipeline:
-    """Loads one input.
+    """Sends what is in blocks, those of one input.
 
     Args:
         parser: of its lines; its layouts are kept up to date.
@@ -63,9 +63,10 @@ class Pipeline:
         try:
             while (block := await ahead) is not None:
                 ahead = asyncio.create_task(asyncio.to_thread(reader.next))
-                await self._block(block)
+                await self.send(block)
+                self._progress.advance(block.lines, len(block.data), self._letters.count)
         except asyncio.CancelledError:
-            self._close()
+            self.give_up()
             raise
         finally:
             reader.stop()
@@ -73,11 +74,20 @@ class Pipeline:
             if not ahead.cancelled():
                 ahead.exception()  # the first failure is the one that is told
 
-    async def _block(self, block: Block) -> None:
+    async def send(self, block: Block, letter: Callable[[DeadLetter], DeadLetter | DeadEvent] = lambda letter: letter) -> None:
+        """Send the records of a block; returns when the bus has acknowledged them. Errors are those of `load`.
+
+        Args:
+            block: of lines.
+            letter: makes of the dead letter of a line what is kept.
+        """
         for dimension in self._parser.unknown_dimensions(block):
             self._parser.layouts = await asyncio.to_thread(self._dimensions.confirm, dimension)
         for piece in block.pieces(self._parser.lines_max):
             batch, letters = self._parser.parse(piece)
-            self._letters.write(letters)
+            self._letters.write([letter(found) for found in letters])
             await self._sender.send(batch, self._parser.layouts)
-            self._progress.advance(piece.lines, len(piece.data), self._letters.count)
+
+    def give_up(self) -> None:
+        """End a request that another thread still waits for."""
+        self._close()

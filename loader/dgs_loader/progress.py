@@ -9,16 +9,25 @@ _LOG_PERIOD_S = 5.0
 
 
 class Progress:
-    """Counts lines and bytes, and shows them.
+    """Counts lines, or events, and bytes, and shows them.
 
     Args:
         stream: where to; must not be the stream of the data.
         total_bytes: size of the input, where it is known.
+        unit: what is counted, in the plural.
         clock: seconds that only grow.
     """
 
-    def __init__(self, stream: IO[str], total_bytes: int | None, clock: Callable[[], float] = time.monotonic) -> None:
-        self.lines = 0
+    def __init__(
+        self,
+        stream: IO[str],
+        total_bytes: int | None,
+        clock: Callable[[], float] = time.monotonic,
+        *,
+        unit: str = "lines",
+    ) -> None:
+        self.unit = unit
+        self.count = 0
         self.bytes = 0
         self._stream = stream
         self._total_bytes = total_bytes
@@ -33,9 +42,9 @@ class Progress:
         """Seconds since the start."""
         return self._clock() - self._start_s
 
-    def advance(self, lines: int, size: int, dead: int) -> None:
+    def advance(self, count: int, size: int, dead: int) -> None:
         """Count lines of `size` bytes that are done; `dead` is the number of dead letters so far."""
-        self.lines += lines
+        self.count += count
         self.bytes += size
         if self._clock() - self._shown_s >= self._period_s:
             self._shown_s = self._clock()
@@ -46,7 +55,7 @@ class Progress:
         if self._terminal or self._clock() - self._shown_s >= self._period_s:
             self._shown_s = self._clock()
             told = f"{behind / (1 << 20):,.0f} MiB" if unit == "bytes" else f"{behind:,} entries"
-            self._show(f"{self.lines:,} lines, waiting: the service is {told} behind")
+            self._show(f"{self.count:,} {self.unit}, waiting: the service is {told} behind")
 
     def clear(self) -> None:
         """Take the line off a terminal, so that something else can be written."""
@@ -59,8 +68,8 @@ class Progress:
         seconds = max(self.elapsed_s, 1e-3)
         part = f" ({100 * self.bytes / self._total_bytes:.0f} %)" if self._total_bytes else ""
         return (
-            f"{self.lines:,} lines, {self.bytes / 1e6:,.1f} MB{part}, "
-            f"{self.lines / seconds:,.0f} lines/s, {self.bytes / 1e6 / seconds:,.1f} MB/s, {dead:,} dead letters"
+            f"{self.count:,} {self.unit}, {self.bytes / 1e6:,.1f} MB{part}, "
+            f"{self.count / seconds:,.0f} {self.unit}/s, {self.bytes / 1e6 / seconds:,.1f} MB/s, {dead:,} dead letters"
         )
 
     def _show(self, line: str) -> None:

@@ -230,7 +230,7 @@ async def test_a_file_of_many_blocks_arrives_whole(
     assert sorted(await records_in(bus, layouts), key=repr) == sorted(
         records_of(parse(patterns, layouts, LINES), layouts), key=repr
     )
-    assert (loaded.progress.lines, loaded.progress.bytes) == (len(LINES), len(data) + 1)
+    assert (loaded.progress.count, loaded.progress.bytes) == (len(LINES), len(data) + 1)
     assert not loaded.letters.path.exists()
 
 
@@ -294,7 +294,7 @@ async def test_a_load_that_waits_for_its_input_can_be_cancelled(
     try:
         os.write(write, b"user,1,2,\n")
         load = asyncio.create_task(loaded.pipeline.load(Reader(read)))
-        while not loaded.progress.lines:  # noqa: ASYNC110  # nothing tells when a block is done
+        while not loaded.progress.count:  # noqa: ASYNC110  # nothing tells when a block is done
             await asyncio.sleep(0.01)
         load.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -70,13 +70,14 @@ class KafkaClients:
         consumer.seek(place, offset)
         return consumer
 
-    async def idle_consumer(self, group: str | None = None) -> AIOKafkaConsumer:
-        """Return a started consumer of nothing yet, in a group or in none."""
+    async def idle_consumer(self, group: str | None = None, *, committed_only: bool = False) -> AIOKafkaConsumer:
+        """Return a started consumer of nothing yet, in a group or in none; it may see the committed transactions of others only."""
         consumer = AIOKafkaConsumer(
             **self._arguments,
             group_id=group,
             enable_auto_commit=False,
             auto_offset_reset="none",
+            isolation_level="read_committed" if committed_only else "read_uncommitted",
             fetch_max_wait_ms=FETCH_WAIT_MS,
             max_partition_fetch_bytes=FETCH_BYTES,
         )

@@ -50,6 +50,20 @@ class KafkaTopics:
             except KafkaError as e:
                 raise failure(e, f"make or look up topic {topic}") from None
 
+    async def partitions(self, topic: str) -> int | None:
+        """Return how many partitions a topic has; None where there is none, or this user may not see it.
+
+        Raises:
+            StateError: this is not allowed.
+            OSError: the cluster is away.
+        """
+        async with self._clients.admin() as admin:
+            try:
+                found = await _leaders(admin, topic)
+            except KafkaError as e:
+                raise failure(e, f"look up topic {topic}") from None
+        return None if found is None else len(found)
+
     async def _make(self, admin: AIOKafkaAdminClient, topic: str, partitions: int) -> None:
         options = self._options
         configs = {
