@@ -176,7 +176,7 @@ def test_a_deadline_ends_retries(stand_in: StandIn) -> None:
 
 
 def test_an_answer_is_waited_for_a_little_longer_than_its_deadline(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dgs_client.client.GRACE_S", 0.05)
+    monkeypatch.setattr("dgs_client.request.GRACE_S", 0.05)
     released = threading.Event()
     service = Service(random_world(0))
 
