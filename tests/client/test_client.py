@@ -200,7 +200,7 @@ def test_the_deadline_is_for_all_requests_together(stand_in: StandIn, monkeypatc
     now = iter([100.0, 100.05])
     monkeypatch.setattr("dgs_client.client.time.monotonic", lambda: next(now, 200.0))
     with Client(stand_in.url, seeds_max=1) as client:
-        monkeypatch.setattr(client, "_message", lambda *_: samples(random_world(0).graph([5])))
+        monkeypatch.setattr("dgs_client.client.message_from", lambda *_: samples(random_world(0).graph([5])))
         with pytest.raises(DeadlineError, match="the time was over"):
             client.samples_many([5, 5, 5], timeout_ms=100)
 

@@ -146,6 +146,47 @@ def test_another_copy_answers_for_one_that_is_not_ready(client: Client, deployme
     assert deployment.asked() == {"server": [], "first": [5], "second": [5, 5]}
 
 
+def test_an_owner_that_is_silent_is_passed_over(client: Client, deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dgs_client.direct.ANSWER_S", 0.05)
+    deployment.owners = [[deployment.first.url, deployment.second.url]] * 2
+    released = threading.Event()
+
+    def sleep(asked: Asked) -> Answer:
+        released.wait(30)
+        return answer(asked)
+
+    deployment.first.answer = sleep
+    for _ in range(4):
+        assert client.samples(5).seed == 5
+    assert deployment.asked() == {"server": [], "first": [5], "second": [5, 5, 5, 5]}
+    released.set()
+
+
+def test_an_owner_that_waits_for_positions_is_waited_for(
+    client: Client, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgs_client.direct.ANSWER_S", 0.0001)
+    assert client.samples(of(0)[0], min_position="1:0:4").seed == of(0)[0]
+    assert deployment.asked() == {"server": [], "first": of(0)[:1], "second": []}
+
+
+def test_an_owner_is_asked_again_after_a_while(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 1000.0
+    monkeypatch.setattr("dgs_client.direct.time.monotonic", lambda: now)
+    seed = of(0)[0]
+    with Client(deployment.server.url, direct=True) as client:
+        deployment.first.answer = lambda _: problem(503, "starting")
+        client.samples(seed)
+        deployment.first.answer = answer
+        for _ in range(5):
+            now += 0.99
+            client.samples(seed)
+        assert deployment.asked()["first"] == [seed]
+        now += 1.0
+        client.samples(seed)
+        assert deployment.asked()["first"] == [seed, seed]
+
+
 def test_the_server_answers_where_no_owner_does(client: Client, deployment: Deployment) -> None:
     deployment.owners = [[AWAY], [deployment.second.url]]
     assert client.samples_many(VIDS).seeds.tolist() == VIDS
@@ -251,8 +292,8 @@ def test_the_deadline_is_for_all_that_are_asked(client: Client, deployment: Depl
     (last,) = (int(a.parameters["timeout_ms"]) for a in deployment.server.asked if a.path == "/samples")
     assert 60_000 == max(told) > min(told) - 1
     assert min(told) >= last > 0
-    with pytest.raises(DeadlineError, match="the time was over"):
-        client.samples(5, timeout_ms=0)
+    with Client(deployment.server.url, direct=True) as other, pytest.raises(DeadlineError, match="the time was over"):
+        other.samples(5, timeout_ms=0)
 
 
 def test_what_an_owner_refuses_is_refused(client: Client, deployment: Deployment) -> None:

@@ -145,14 +145,16 @@ def test_with_two_copies_killing_an_owner_loses_no_request(tmp_path: Path, graph
             threads = [threading.Thread(target=ask, args=(client, which)) for which in (0, 1)]
             for thread in threads:
                 thread.start()
-            for victim in (0, 1):
-                more(answered, 20)
-                cluster.kill(SERVE, victim)
-                more(answered, 50)
-                until("it is back", cluster.caught_up, 60)
-            ended.set()
-            for thread in threads:
-                thread.join()
+            try:
+                for victim in (0, 1):
+                    more(answered, 20)
+                    cluster.kill(SERVE, victim)
+                    more(answered, 50)
+                    until("it is back", cluster.caught_up, 60)
+            finally:
+                ended.set()
+                for thread in threads:
+                    thread.join()
         assert not wrong
     finally:
         cluster.stop()

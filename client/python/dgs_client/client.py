@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
 from urllib.parse import quote
 
 from dgs.backoff import Backoff
-from dgs.core.errors import ConflictError, DeadlineError, DgsError, InputError, NotReadyError, UnreachableError
+from dgs.core.errors import ConflictError, DeadlineError, DgsError, InputError
 from dgs.core.token import PositionToken, Tokens, read_tokens
 from dgs_client.barrier import Barrier
 from dgs_client.connection import DEFAULT_PORT, Document, Patience, Response, with_parameters
 from dgs_client.pool import ConnectionPool
 from dgs_client.query import Query
-from dgs_client.request import GRACE_S, message_from, parameters, seed
+from dgs_client.request import GRACE_S, left_ms_until, message_from, parameters, seed
 
 if TYPE_CHECKING:
     from dgs_client.batch import EgoGraphs
@@ -103,8 +103,9 @@ class Client:
 
         own = seed(vid)
         asked = {"vid": own} | parameters(query, fanouts, min_position, timeout_ms, scores)
-        owners = self._direct.owners(own) if self._direct else ()
-        head, graphs = read_message(self._message(asked, owners), scores=scores)
+        direct = self._direct
+        message = message_from(self._pool, asked) if direct is None else direct.message(asked, direct.owners(own))
+        head, graphs = read_message(message, scores=scores)
         if len(graphs) != 1 or len(graphs[0].seeds) != 1:
             raise DgsError(f"{self.server} answered {len(graphs)} graphs for one seed; is it the right host and port?")
         return EgoGraph(head, graphs[0])
@@ -140,7 +141,7 @@ class Client:
         graphs: list[Graph] = []
         heads: list[Head] = []
         for start in range(0, max(1, len(seeds)), self._seeds_max):
-            left_ms = timeout_ms if start == 0 else _left_ms(deadline)
+            left_ms = timeout_ms if start == 0 else left_ms_until(deadline)
             asked = parameters(query, fanouts, min_position, left_ms, scores)
             for places, message in self._messages(seeds[start : start + self._seeds_max], asked):
                 head, found = read_message(message, scores=scores)
@@ -266,27 +267,14 @@ class Client:
 
     def _messages(self, vids: Sequence[int], asked: Mapping[str, Any]) -> list[tuple[Sequence[int], bytes]]:
         """Return the messages that answer for the seeds of one request, each with the places of its own."""
-        if self._direct is None:
-            return [(range(len(vids)), self._message({**asked, "vids": vids}))]
+        direct = self._direct
+        if direct is None:
+            return [(range(len(vids)), message_from(self._pool, {**asked, "vids": vids}))]
 
         def ask(share: "Share") -> tuple[Sequence[int], bytes]:
-            return share.places, self._message({**asked, "vids": [vids[place] for place in share.places]}, share.owners)
+            return share.places, direct.message({**asked, "vids": [vids[place] for place in share.places]}, share.owners)
 
-        return self._direct.together(ask, self._direct.shares(vids))
-
-    def _message(self, asked: Mapping[str, Any], owners: Sequence[ConnectionPool] = ()) -> bytes:
-        """Return the message that answers a request: the first owner's that answers, at last the server's."""
-        timeout_ms = asked.get("timeout_ms")
-        deadline = None if timeout_ms is None or not owners else time.monotonic() + timeout_ms / 1000
-        for pool in owners:
-            try:
-                return message_from(pool, asked)
-            except (UnreachableError, NotReadyError):
-                assert self._direct is not None, "it knows the owners"
-                self._direct.failed()
-                if deadline is not None:
-                    asked = {**asked, "timeout_ms": _left_ms(deadline)}
-        return message_from(self._pool, asked)
+        return direct.together(ask, direct.shares(vids))
 
     def _wait(self, look: Callable[[Patience], tuple[T | None, str]], timeout_s: float | None) -> T:
         """Ask again and again, ever more rarely, until there is an answer."""
@@ -310,15 +298,6 @@ def _direct(server: ConnectionPool, pool_size: int, timeout_s: float) -> "Direct
     from dgs_client.direct import Direct
 
     return Direct(server, pool_size=pool_size, timeout_s=timeout_s)
-
-
-def _left_ms(deadline: float | None) -> int | None:
-    if deadline is None:
-        return None
-    left_ms = int(1000 * (deadline - time.monotonic()))
-    if left_ms < 1:
-        raise DeadlineError("the time was over before all seeds were asked for; ask for fewer, or give more time")
-    return left_ms
 
 
 def _path(barrier: str) -> str:

@@ -5,10 +5,12 @@
 
 import json
 import operator
+import time
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, SupportsIndex
 
-from dgs.core.errors import DgsError, InputError
+from dgs.core.errors import DeadlineError, DgsError, InputError
 from dgs.core.token import Tokens, read_tokens
 from dgs_client.connection import Patience, with_parameters
 from dgs_client.pool import ConnectionPool
@@ -49,12 +51,13 @@ def seed(vid: SupportsIndex) -> int:
         raise InputError(f"a vid is an integer, not {vid!r}") from None
 
 
-def message_from(pool: ConnectionPool, asked: Mapping[str, Any]) -> bytes:
+def message_from(pool: ConnectionPool, asked: Mapping[str, Any], *, answer_s: float | None = None) -> bytes:
     """Ask one process; return its message. Raises as `Client.samples`.
 
     Args:
         pool: connections to it.
         asked: parameters, and `vid` or `vids`.
+        answer_s: how long it may take where it is to wait for no positions; otherwise as long as the pool's patience has it.
     """
     from dgs_client.message import MEDIA_TYPE
 
@@ -62,6 +65,8 @@ def message_from(pool: ConnectionPool, asked: Mapping[str, Any]) -> bytes:
     if (timeout_ms := asked.get("timeout_ms")) is not None:
         timeout_s = timeout_ms / 1000
         patience = Patience(timeout_s + GRACE_S, min(timeout_s, patience.retry_timeout_s))
+    if answer_s is not None and "min_position" not in asked:
+        patience = replace(patience, timeout_s=min(patience.timeout_s, answer_s))
     headers = {"Accept": MEDIA_TYPE}
     with pool.connection(None if timeout_ms is None else patience.timeout_s) as connection:
         if "vid" in asked:
@@ -76,6 +81,20 @@ def message_from(pool: ConnectionPool, asked: Mapping[str, Any]) -> bytes:
             f"{pool.server} answers {given or 'no media type'} where {MEDIA_TYPE} was asked for; is it older than this client?"
         )
     return response.body
+
+
+def left_ms_until(deadline: float | None) -> int | None:
+    """Return how much time is left; None where there is no deadline.
+
+    Raises:
+        DeadlineError: none is.
+    """
+    if deadline is None:
+        return None
+    left_ms = int(1000 * (deadline - time.monotonic()))
+    if left_ms < 1:
+        raise DeadlineError("the time was over before all seeds were asked for; ask for fewer, or give more time")
+    return left_ms
 
 
 def _parameter(value: Any) -> str:
