@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import ClassVar, Self
 
 from dgs_client.connection import Connection
 from dgs_loader.back_pressure import BackPressure
@@ -43,11 +43,13 @@ class Service:
 
     Args:
         graph: whose schema and query it gets; nothing is loaded yet.
-        flags: of `dgs up`, besides those that tell where; `start` may be given others.
+        flags: of `dgs up`, or whatever else `COMMAND` is, besides those that tell where; `start` may be given others.
 
     Attributes:
         folder: everything that it keeps; its state is in `state`.
     """
+
+    COMMAND: ClassVar[tuple[str, ...]] = ("up",)
 
     def __init__(self, graph: Graph, *flags: object) -> None:
         self._flags = flags
@@ -76,7 +78,14 @@ class Service:
     def start(self, *flags: object) -> None:
         """Start it where it does not run, and wait for nothing."""
         assert self._up is None, "it runs"
-        command: list[object] = [BIN / "dgs", "up", "--schema", self.folder / "schema.json", "--query", self.folder / "perf.json"]
+        command: list[object] = [
+            BIN / "dgs",
+            *self.COMMAND,
+            "--schema",
+            self.folder / "schema.json",
+            "--query",
+            self.folder / "perf.json",
+        ]
         command += ["--data-dir", self.state, "--port", self.port, "--parent", os.getpid(), *flags]
         with (self.folder / "log").open("ab") as log:
             self._up = subprocess.Popen([str(part) for part in command], stdout=log, stderr=log, stdin=subprocess.DEVNULL)

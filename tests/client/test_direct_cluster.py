@@ -3,18 +3,20 @@
 import os
 import re
 import signal
+import subprocess
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from dgs_client import Client
+from dgs_client import Client, EgoGraph
 
+from dgs.core.partition import partition_of
 from tests.e2e.answers import plain
 from tests.e2e.cluster import Cluster
 from tests.e2e.inputs import Graph, write_graph
-from tests.e2e.processes import COORDINATOR, SERVE, until
+from tests.e2e.processes import BIN, COORDINATOR, ENVIRONMENT, SERVE, free_port, until
 
 pytestmark = pytest.mark.slow
 FIXED = ("--partitions", 4, "--serving-partitions", 4)
@@ -56,6 +58,11 @@ def client(cluster: Cluster) -> Iterator[Client]:
         yield client
 
 
+def told(ego: EgoGraph) -> dict[str, Any]:
+    """Return what an answer says, but for how far the logs have been read meanwhile."""
+    return ego.to_dict() | {"positions": len(ego.reflected)}
+
+
 def owners(cluster: Cluster) -> list[list[str]]:
     """Return the URLs of the map, by serving partition."""
     reply = cluster.get("/cluster/map", limit_s=5.0)
@@ -78,10 +85,10 @@ def test_answers_are_those_of_a_client_that_does_not_go_straight(cluster: Cluste
         for more in ({}, {"fanouts": [3, 2]}, {"scores": True}):
             more_any: dict[str, Any] = more
             want, got = other.samples_many(seeds, **more_any), client.samples_many(seeds, **more_any)
-            assert [e.to_dict() for e in got] == [e.to_dict() for e in want]
+            assert list(map(told, got)) == list(map(told, want))
             assert got.seeds.tolist() == seeds
         for seed, ego in zip(seeds[:40], want, strict=False):
-            assert client.samples(seed, scores=True).to_dict() == ego.to_dict()
+            assert told(client.samples(seed, scores=True)) == told(ego)
         merged, others = client.samples_many(seeds).merged(), other.samples_many(seeds).merged()
         assert {t: v.ids.tolist() for t, v in merged.vertices.items()} == {t: v.ids.tolist() for t, v in others.vertices.items()}
 
@@ -101,9 +108,9 @@ def test_nothing_is_forwarded(cluster: Cluster, client: Client, graph: Graph) ->
 def test_positions_are_waited_for(shared: tuple[Cluster, str], client: Client, graph: Graph) -> None:
     seeds, tokens = graph.seeds()[:64], shared[1]
     batch = client.samples_many(seeds, min_position=tokens, timeout_ms=30_000)
-    told = [tuple(map(int, line.split(":"))) for line in tokens.split()]
-    assert told
-    assert all(g.positions[partition] >= position for g in batch.graphs for _, partition, position in told)
+    loaded_to = [tuple(map(int, line.split(":"))) for line in tokens.split()]
+    assert loaded_to
+    assert all(g.positions[partition] >= position for g in batch.graphs for _, partition, position in loaded_to)
     assert client.samples(seeds[0], min_position=tokens).pending == 0
 
 
@@ -118,6 +125,35 @@ def test_the_map_is_told_while_the_coordinator_is_down(cluster: Cluster, graph: 
     finally:
         os.kill(coordinator, signal.SIGCONT)
         cluster.until_ready()
+
+
+def test_a_copy_that_comes_and_goes_is_asked_while_it_is_there(
+    cluster: Cluster, graph: Graph, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("dgs_client.direct.RENEWED_AFTER_S", 0.0)
+    seed = next(v for v in graph.seeds() if partition_of(v, 4) == 0)
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [BIN / "dgs", "serve", "--coordinator", cluster.url, "--data-dir", tmp_path / "copy", "--port", port]
+    command += ["--partitions", 0, "--parent", os.getpid()]
+    with Client(cluster.url, direct=True) as client, (tmp_path / "log").open("wb") as log:
+        want = told(client.samples(seed))
+        copy = subprocess.Popen([str(part) for part in command], env=ENVIRONMENT, stdout=log, stderr=log)
+        try:
+            until("the copy is in a map", lambda: url in owners(cluster)[0])
+
+            def asked() -> bool:
+                assert told(client.samples(seed)) == want
+                return "/samples" in dict(_COUNT.findall(cluster.fetch(url, "/metrics").decode()))
+
+            until("the copy is asked", asked)
+            copy.terminate()
+            assert copy.wait(30) == 0
+            assert [told(client.samples(seed)) for _ in range(4)] == [want] * 4
+            until("it is not in the map any more", lambda: url not in owners(cluster)[0])
+        finally:
+            copy.kill()
+            copy.wait()
 
 
 def test_with_two_copies_killing_an_owner_loses_no_request(tmp_path: Path, graph: Graph) -> None:

@@ -106,14 +106,6 @@ class Direct:
             raise UnreachableError("the client was closed") from None
         return [ask(shares[0]), *(other.result() for other in others)]
 
-    def _failed(self, owner: ConnectionPool) -> None:
-        """Hear that an owner did not answer: it is passed over for a while, and the map may be old."""
-        with self._lock:
-            self._away[owner.server] = time.monotonic() + PASSED_OVER_S
-            known, pools = self._known
-            self._known = known.without(lambda url: url == owner.server), pools
-        self._due_at = min(self._due_at, self._renewed_at + RENEWED_AGAIN_AFTER_S)
-
     def close(self) -> None:
         """End all connections."""
         with self._lock:
@@ -121,6 +113,14 @@ class Direct:
             for pool in self._known[1].values():
                 pool.close()
         self._threads.shutdown(wait=False)
+
+    def _failed(self, owner: ConnectionPool) -> None:
+        """Hear that an owner did not answer: it is passed over for a while, and the map may be old."""
+        with self._lock:
+            self._away[owner.server] = time.monotonic() + PASSED_OVER_S
+            known, pools = self._known
+            self._known = known.without(lambda url: url == owner.server), pools
+        self._due_at = min(self._due_at, self._renewed_at + RENEWED_AGAIN_AFTER_S)
 
     def _newest(self) -> tuple[PartitionMap, dict[str, ConnectionPool]]:
         """Return what is known; one thread at a time fetches the map when it is due, and others go on with the old one."""
