@@ -14,7 +14,7 @@ class Memory(NamedTuple):
 
 
 def children_of(pid: int) -> dict[str, list[int]]:
-    """Return the children of a supervisor by role: "frontend", "sampler"; of a cluster's, "coordinator", "sampler", "serve"."""
+    """Return the children of a supervisor by role: "frontend" and "sampler", of a cluster "coordinator", "sampler" and "serve"."""
     found: dict[str, list[int]] = {"frontend": [], "sampler": [], "coordinator": [], "serve": []}
     for child in map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split()):
         words = Path(f"/proc/{child}/cmdline").read_bytes().decode().split("\0")

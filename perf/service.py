@@ -43,7 +43,7 @@ class Service:
 
     Args:
         graph: whose schema and query it gets; nothing is loaded yet.
-        flags: of `dgs up`, besides those that tell where; `start` may be given others.
+        flags: of `dgs up`, or whatever else `COMMAND` is, besides those that tell where; `start` may be given others.
 
     Attributes:
         folder: everything that it keeps; its state is in `state`.

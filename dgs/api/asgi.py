@@ -19,6 +19,7 @@ from dgs.api.checkpoints import checkpoints_router
 from dgs.api.control import control_router
 from dgs.api.dataplane import DataPlane
 from dgs.api.health import health_router, serving_health_router
+from dgs.api.map import MAP, map_router
 from dgs.api.members import members_router
 from dgs.api.metrics import metrics_router, serving_metrics_router
 from dgs.api.openapi import DATA_PATHS, SCHEMAS
@@ -40,7 +41,7 @@ from dgs.telemetry import logs
 from dgs.telemetry.metrics import RequestTimer
 from dgs.telemetry.telemetry import Telemetry
 
-OWN_PATHS = ("/livez", "/readyz", "/metrics")
+OWN_PATHS = ("/livez", "/readyz", "/metrics", MAP)
 """What a frontend without a coordinator answers itself, beside samples."""
 FAILED = 500
 """What the server answers in the place of an application that fails."""
@@ -79,27 +80,32 @@ def make_app(
 
 
 def make_serving_app(
+    deployment: Deployment,
     partitions: Mapping[int, Partition],
     directory: QueryDirectory,
     others: Application,
     storage: Callable[[], Sequence[str]] = list,
     *,
+    owners: Callable[[], Mapping[int, Sequence[str]]],
     samples: SamplesEndpoint,
     telemetry: Telemetry,
 ) -> Application:
     """Return the application of a frontend without a coordinator.
 
     Args:
+        deployment: what is fixed.
         partitions: the serving partitions that are here.
         directory: which queries there are.
         others: gets all requests to the control plane.
         storage: see `Parts`.
+        owners: see `map_router`.
         samples: answers the data plane's.
         telemetry: see `Parts`.
     """
     own = FastAPI(openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
     own.include_router(serving_health_router(partitions, directory, storage))
     own.include_router(serving_metrics_router(partitions, directory, telemetry))
+    own.include_router(map_router(deployment, owners))
     own.add_exception_handler(Exception, _own_error)
 
     async def framework(scope: Scope, receive: Receive, send: Send) -> None:
@@ -155,6 +161,7 @@ def _framework(parts: Parts) -> Application:
     app.include_router(health_router(parts))
     app.include_router(metrics_router(parts))
     app.include_router(control_router(parts))
+    app.include_router(map_router(parts.coordinator.deployment, parts.membership.owners))
     app.include_router(checkpoints_router(parts))
     app.include_router(members_router(parts))
     app.include_router(admin_router(parts))

@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Request, Response
 from dgs.api.body import read_body
 from dgs.api.checkpoints import checkpoint_shown
 from dgs.api.health import state_shown
+from dgs.api.map import hash_description
 from dgs.api.models import (
     Barrier,
     Barriers,
@@ -17,7 +18,6 @@ from dgs.api.models import (
     DimensionProposal,
     Dimensions,
     FreshnessQuantiles,
-    HashDescription,
     Lag,
     Member,
     Queries,
@@ -40,10 +40,6 @@ from dgs.core.operators import InstalledQuery
 from dgs.core.query import QueryPlan
 from dgs.telemetry.observation import RecordPartition, ServingPartitionSeen
 
-MIX = (
-    "x += 0x9E3779B97F4A7C15; x = (x ^ x>>30) * 0xBF58476D1CE4E5B9; x = (x ^ x>>27) * 0x94D049BB133111EB; "
-    "x ^ x>>31; ids as two's complement"
-)
 NAME = {
     "name": "name",
     "in": "query",
@@ -143,9 +139,7 @@ class Control:
             generation=d.generation,
             partitions=d.partitions,
             serving_partitions=d.serving_partitions,
-            hash=HashDescription(
-                mix=MIX, record_partition=f"mix(vid) mod {d.partitions}", serving_partition=f"mix(vid) mod {d.serving_partitions}"
-            ),
+            hash=hash_description(d),
             positions=[r.reflected for r in seen.records],
             record_ends=ends if len(ends) == d.partitions else None,
             lag_bytes_max=self._parts.settings.lag_bytes_max,

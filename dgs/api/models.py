@@ -80,6 +80,15 @@ class HashDescription(BaseModel):
     serving_partition: str
 
 
+class PartitionMap(BaseModel):
+    """Who answers for which seeds: by serving partition the URLs of all processes that may be asked, none where none is up."""
+
+    generation: int
+    serving_partitions: int
+    hash: HashDescription
+    owners: list[list[str]]
+
+
 class Member(BaseModel):
     """A process that runs partitions, and where it answers requests; it is up if it was heard a few seconds ago at most."""
 

@@ -12,7 +12,7 @@ import asyncio
 import gc
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -288,7 +288,11 @@ async def _serving(
         )
         member.serving, member.freshness = serving.reports, telemetry.freshness.summary
         known = HeardQueries(serving.workers, member.heart, bus, deployment.partitions)
-        peers = await stack.enter_async_context(HttpPeers(lambda: member.heart.news.owners, member.heart.refresh, own=own))
+
+        def owners() -> Mapping[int, Sequence[str]]:
+            return member.heart.news.owners
+
+        peers = await stack.enter_async_context(HttpPeers(owners, member.heart.refresh, own=own))
         session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
         disk = Disk([directory.root], 0)
         async with asyncio.TaskGroup() as tasks:
@@ -297,10 +301,12 @@ async def _serving(
             try:
                 server.gate.open(
                     make_serving_app(
+                        deployment,
                         serving.workers,
                         known,
                         forwarding(session, coordinator, body_bytes_max=settings.body_bytes_max),
                         lambda: [*disk.troubles(), *troubles.found],
+                        owners=owners,
                         samples=samples_endpoint(deployment, serving.workers, known, peers, settings),
                         telemetry=telemetry,
                     )

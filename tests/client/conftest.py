@@ -3,7 +3,7 @@
 import json
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, NamedTuple
@@ -90,8 +90,9 @@ class StandIn:
         return Handler
 
 
-@pytest.fixture
-def stand_in() -> Iterator[StandIn]:
+@contextmanager
+def standing_in() -> Iterator[StandIn]:
+    """Give a stand-in that listens for the length of a block."""
     made = StandIn()
     with ThreadingHTTPServer(("127.0.0.1", 0), made.handler()) as server:
         server.daemon_threads = True
@@ -103,6 +104,12 @@ def stand_in() -> Iterator[StandIn]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@pytest.fixture
+def stand_in() -> Iterator[StandIn]:
+    with standing_in() as made:
+        yield made
 
 
 @pytest.fixture

@@ -176,7 +176,7 @@ def test_a_deadline_ends_retries(stand_in: StandIn) -> None:
 
 
 def test_an_answer_is_waited_for_a_little_longer_than_its_deadline(stand_in: StandIn, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dgs_client.client.GRACE_S", 0.05)
+    monkeypatch.setattr("dgs_client.request.GRACE_S", 0.05)
     released = threading.Event()
     service = Service(random_world(0))
 
@@ -200,7 +200,7 @@ def test_the_deadline_is_for_all_requests_together(stand_in: StandIn, monkeypatc
     now = iter([100.0, 100.05])
     monkeypatch.setattr("dgs_client.client.time.monotonic", lambda: next(now, 200.0))
     with Client(stand_in.url, seeds_max=1) as client:
-        monkeypatch.setattr(client, "_message", lambda *_: samples(random_world(0).graph([5])))
+        monkeypatch.setattr("dgs_client.client.message_from", lambda *_: samples(random_world(0).graph([5])))
         with pytest.raises(DeadlineError, match="the time was over"):
             client.samples_many([5, 5, 5], timeout_ms=100)
 

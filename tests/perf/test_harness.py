@@ -12,7 +12,7 @@ import pytest
 from dgs.core.types import Int32s, Int64s
 from dgs.serving.lookup import Lookup
 from dgs.wire.samples_pb2 import Samples
-from perf import client, recovery
+from perf import client, direct, recovery
 from perf.__main__ import TINY, run
 from perf.check import WrongAnswerError, check_all, check_message
 from perf.graph import Graph, Shape
@@ -128,6 +128,13 @@ def test_recovery_runs(tmp_path: Path) -> None:
     assert [r["work"] for r in document["rows"]] == [r.work for r in rows]
     assert all(r.ours > 0 for r in rows)
     assert {r.unit for r in rows if r.aim} == {"s", "ms", "edges/s"}
+
+
+@pytest.mark.slow
+def test_direct_runs() -> None:
+    rows = direct.measure(GRAPH, 1, 0.2)
+    assert [r.unit for r in rows] == ["requests/s", "ms", "ms", "µs/request"] * len(direct.SEEDS)
+    assert all(r.ours > 0 and r.floor for r in rows)
 
 
 @pytest.mark.slow

@@ -4,10 +4,9 @@ It asks and reads answers; all that it knows of the graph is in what it returns.
 """
 
 import json
-import operator
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, SupportsIndex, TypeVar
@@ -20,9 +19,11 @@ from dgs_client.barrier import Barrier
 from dgs_client.connection import DEFAULT_PORT, Document, Patience, Response, with_parameters
 from dgs_client.pool import ConnectionPool
 from dgs_client.query import Query
+from dgs_client.request import GRACE_S, left_ms_until, message_from, parameters, seed
 
 if TYPE_CHECKING:
     from dgs_client.batch import EgoGraphs
+    from dgs_client.direct import Direct, Share
     from dgs_client.egograph import EgoGraph
     from dgs_client.graph import Graph
     from dgs_client.message import Head
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 SEEDS_MAX = 1024
 """Seeds of one request; more are asked for in several. The default of the service's setting `seeds_max`."""
-GRACE_S = 1.0
-"""How much longer than a request's own deadline its answer may take: the service is to say that it has passed."""
 _POLL_FIRST_S, _POLL_LAST_S = 0.01, 0.5
 
 
@@ -44,6 +43,8 @@ class Client:
         retry_timeout_s: how long a request is repeated while the service is away; 0 for never.
         pool_size: how many requests may be under way at once; further threads wait.
         seeds_max: the service's setting of that name, where it is not the default.
+        direct: ask for samples those processes of the deployment that have them, and the server only where none of these answers;
+            then `pool_size` and `timeout_s` are for each of them.
 
     All methods raise, besides what they say:
         UnreachableError: the service was away for `retry_timeout_s`, or the client is closed.
@@ -59,6 +60,7 @@ class Client:
         retry_timeout_s: float = 10.0,
         pool_size: int = 8,
         seeds_max: int = SEEDS_MAX,
+        direct: bool = False,
     ) -> None:
         if seeds_max < 1:
             raise InputError(f"seeds_max is at least 1, not {seeds_max}")
@@ -66,6 +68,7 @@ class Client:
         self._patience = Patience(timeout_s, retry_timeout_s)
         self._pool = ConnectionPool(server, size=pool_size, patience=self._patience)
         self._seeds_max = seeds_max
+        self._direct = _direct(self._pool, pool_size, timeout_s) if direct else None
 
     # Ego-graphs ------------------------------------------------------------------------------------------------------------------
 
@@ -98,9 +101,11 @@ class Client:
         from dgs_client.egograph import EgoGraph
         from dgs_client.message import read_message
 
-        asked = _asked(query, fanouts, min_position, timeout_ms, scores)
-        params = {"vid": _vid(vid)} | {name: _parameter(value) for name, value in asked.items()}
-        head, graphs = read_message(self._message("GET", with_parameters("/samples", params), None, timeout_ms), scores=scores)
+        own = seed(vid)
+        asked = {"vid": own} | parameters(query, fanouts, min_position, timeout_ms, scores)
+        direct = self._direct
+        message = message_from(self._pool, asked) if direct is None else direct.message(asked, direct.owners(own))
+        head, graphs = read_message(message, scores=scores)
         if len(graphs) != 1 or len(graphs[0].seeds) != 1:
             raise DgsError(f"{self.server} answered {len(graphs)} graphs for one seed; is it the right host and port?")
         return EgoGraph(head, graphs[0])
@@ -128,20 +133,21 @@ class Client:
             TooLargeError: the service takes fewer than `seeds_max` seeds in one request.
         """
         from dgs_client.batch import EgoGraphs
-        from dgs_client.message import read_message
+        from dgs_client.message import placed, read_message
 
         plain = vids.tolist() if hasattr(vids, "tolist") else vids
-        seeds = [_vid(v) for v in plain]
+        seeds = [seed(v) for v in plain]
         deadline = None if timeout_ms is None else time.monotonic() + timeout_ms / 1000
         graphs: list[Graph] = []
-        head: Head | None = None
+        heads: list[Head] = []
         for start in range(0, max(1, len(seeds)), self._seeds_max):
-            left_ms = timeout_ms if start == 0 else _left_ms(deadline)
-            asked = _asked(query, fanouts, min_position, left_ms, scores) | {"vids": seeds[start : start + self._seeds_max]}
-            head, found = read_message(self._message("POST", "/samples", asked, left_ms), scores=scores)
-            graphs += [replace(g, asked=g.asked + start) for g in found] if start else found
-        assert head is not None, "there is at least one request"
-        batch = EgoGraphs(head, graphs)
+            left_ms = timeout_ms if start == 0 else left_ms_until(deadline)
+            asked = parameters(query, fanouts, min_position, left_ms, scores)
+            for places, message in self._messages(seeds[start : start + self._seeds_max], asked):
+                head, found = read_message(message, scores=scores)
+                heads.append(head)
+                graphs += placed(found, [start + place for place in places])
+        batch = EgoGraphs(replace(heads[-1], caught_up=all(h.caught_up for h in heads)), graphs)
         if len(batch) != len(seeds):
             raise DgsError(f"{self.server} answered {len(batch)} seeds where {len(seeds)} were asked for")
         return batch
@@ -240,6 +246,8 @@ class Client:
 
     def close(self) -> None:
         """End all connections; requests that are under way in other threads end with UnreachableError."""
+        if self._direct is not None:
+            self._direct.close()
         self._pool.close()
 
     def __enter__(self) -> "Client":
@@ -251,29 +259,22 @@ class Client:
     def __repr__(self) -> str:
         return f"Client({self.server!r})"
 
-    def _ask(
-        self, method: str, path: str, body: bytes | None = None, *, patience: Patience | None = None, accept: str = ""
-    ) -> Response:
-        headers = ({"Content-Type": "application/json"} if body is not None else {}) | ({"Accept": accept} if accept else {})
+    def _ask(self, method: str, path: str, body: bytes | None = None, *, patience: Patience | None = None) -> Response:
+        headers = {"Content-Type": "application/json"} if body is not None else {}
         wait_s = None if patience is None else patience.timeout_s
         with self._pool.connection(wait_s) as connection:
             return connection.request(method, path, body, headers, patience=patience)
 
-    def _message(self, method: str, path: str, body: Mapping[str, Any] | None, timeout_ms: int | None) -> bytes:
-        from dgs_client.message import MEDIA_TYPE
+    def _messages(self, vids: Sequence[int], asked: Mapping[str, Any]) -> list[tuple[Sequence[int], bytes]]:
+        """Return the messages that answer for the seeds of one request, each with the places of its own."""
+        direct = self._direct
+        if direct is None:
+            return [(range(len(vids)), message_from(self._pool, {**asked, "vids": vids}))]
 
-        patience = None
-        if timeout_ms is not None:
-            timeout_s = timeout_ms / 1000
-            patience = Patience(timeout_s + GRACE_S, min(timeout_s, self._patience.retry_timeout_s))
-        content = None if body is None else json.dumps(body).encode()
-        response = self._ask(method, path, content, patience=patience, accept=MEDIA_TYPE)
-        given = response.headers.get("content-type", "").partition(";")[0]
-        if given != MEDIA_TYPE:
-            raise DgsError(
-                f"{self.server} answers {given or 'no media type'} where {MEDIA_TYPE} was asked for; is it older than this client?"
-            )
-        return response.body
+        def ask(share: "Share") -> tuple[Sequence[int], bytes]:
+            return share.places, direct.message({**asked, "vids": [vids[place] for place in share.places]}, share.owners)
+
+        return direct.together(ask, direct.shares(vids))
 
     def _wait(self, look: Callable[[Patience], tuple[T | None, str]], timeout_s: float | None) -> T:
         """Ask again and again, ever more rarely, until there is an answer."""
@@ -293,46 +294,10 @@ class Client:
             time.sleep(min(backoff.next(), left_s))
 
 
-def _asked(
-    query: str | int | None,
-    fanouts: Iterable[SupportsIndex] | None,
-    min_position: Tokens | None,
-    timeout_ms: int | None,
-    scores: bool,
-) -> dict[str, Any]:
-    """Return the parameters that are given, by their names in a request."""
-    tokens = [str(p) for p in read_tokens(min_position)]
-    given = {
-        "query": query,
-        "fanouts": None if fanouts is None else [operator.index(f) for f in fanouts],
-        "min_position": tokens or None,
-        "timeout_ms": timeout_ms,
-        "scores": scores or None,
-    }
-    return {name: value for name, value in given.items() if value is not None}
+def _direct(server: ConnectionPool, pool_size: int, timeout_s: float) -> "Direct":
+    from dgs_client.direct import Direct
 
-
-def _parameter(value: Any) -> str:
-    """Return a value as it stands in a URL."""
-    if isinstance(value, list):
-        return ",".join(map(str, value))
-    return "true" if value is True else str(value)
-
-
-def _vid(vid: SupportsIndex) -> int:
-    try:
-        return operator.index(vid)
-    except TypeError:
-        raise InputError(f"a vid is an integer, not {vid!r}") from None
-
-
-def _left_ms(deadline: float | None) -> int | None:
-    if deadline is None:
-        return None
-    left_ms = int(1000 * (deadline - time.monotonic()))
-    if left_ms < 1:
-        raise DeadlineError("the time was over before all seeds were asked for; ask for fewer, or give more time")
-    return left_ms
+    return Direct(server, pool_size=pool_size, timeout_s=timeout_s)
 
 
 def _path(barrier: str) -> str:

@@ -269,6 +269,16 @@ def _address(server: str) -> tuple[bool, str, int, str]:
     return secure, parts.hostname, default if port is None else port, parts.path.rstrip("/")
 
 
+def is_loopback(server: str) -> bool:
+    """Whether a server is on this very host, as its address tells.
+
+    Raises:
+        InputError: the server cannot be understood.
+    """
+    host = _address(server)[1]
+    return host in ("localhost", "::1") or host.startswith("127.")
+
+
 def error_of(response: Response) -> DgsError:
     """Return the error that an answer with a status from 300 on stands for, in the words of its document, or of its plain text."""
     problems: list[str] = []

@@ -3,14 +3,15 @@
 Arrays are views of the message's bytes. Nothing else reads messages.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
 from google.protobuf.message import DecodeError
 
 from dgs.core.errors import CodecError
-from dgs.core.types import AnyArray
+from dgs.core.types import AnyArray, Int64s
 from dgs.wire import samples_pb2
 from dgs_client.column import array_of, read_columns
 from dgs_client.graph import Graph
@@ -59,6 +60,22 @@ def read_message(data: bytes, *, scores: bool = False) -> tuple[Head, list[Graph
     caught_up = samples.caught_up or not samples.HasField("caught_up")
     head = Head(query, samples.generation, samples.history, _plan(samples.query.SerializeToString()), caught_up)
     return head, [_graph(g, scores) for g in samples.graphs]
+
+
+def placed(graphs: Sequence[Graph], places: Sequence[int]) -> list[Graph]:
+    """Return graphs of a part of a request, as those of the whole.
+
+    Args:
+        graphs: of the part.
+        places: of the part's seeds, in the request.
+
+    Raises:
+        CodecError: they are of seeds that the part does not have.
+    """
+    of_part: Int64s = np.asarray(places, np.int64)
+    if any(len(g.asked) and g.asked.max() >= len(of_part) for g in graphs):
+        raise CodecError(f"the answer is of more seeds than the {len(of_part)} that were asked for")
+    return [replace(g, asked=of_part[g.asked]) for g in graphs]
 
 
 @lru_cache(maxsize=64)

@@ -20,6 +20,9 @@ class ConnectionPool:
         size: how many requests may be under way at once; further threads wait for their turn.
         patience: of requests that have none of their own.
 
+    Attributes:
+        server, patience: as given.
+
     Raises:
         InputError: the server cannot be understood, or the size is below 1.
     """
@@ -27,8 +30,8 @@ class ConnectionPool:
     def __init__(self, server: str, *, size: int, patience: Patience) -> None:
         if size < 1:
             raise InputError(f"pool_size is at least 1, not {size}")
+        self.server = server
         self.patience = patience
-        self._server = server
         self._free = [self._new()]
         self._borrowed: set[Connection] = set()
         self._turns = threading.BoundedSemaphore(size)
@@ -44,11 +47,11 @@ class ConnectionPool:
             UnreachableError: the pool is closed.
         """
         if not self._turns.acquire(timeout=wait_s):
-            raise DeadlineError(f"all connections to {self._server} were in use for {wait_s:g} s; a larger pool_size allows more")
+            raise DeadlineError(f"all connections to {self.server} were in use for {wait_s:g} s; a larger pool_size allows more")
         try:
             with self._lock:
                 if self._closed:
-                    raise UnreachableError(f"the client of {self._server} was closed")
+                    raise UnreachableError(f"the client of {self.server} was closed")
                 connection = self._free.pop() if self._free else self._new()
                 self._borrowed.add(connection)
             try:
@@ -73,4 +76,4 @@ class ConnectionPool:
             connection.close()
 
     def _new(self) -> Connection:
-        return Connection(self._server, timeout_s=self.patience.timeout_s, retry_timeout_s=self.patience.retry_timeout_s)
+        return Connection(self.server, timeout_s=self.patience.timeout_s, retry_timeout_s=self.patience.retry_timeout_s)
