@@ -114,6 +114,7 @@ def test_owners_are_asked_at_once(client: Client, deployment: Deployment) -> Non
 
     deployment.first.answer = deployment.second.answer = meet
     assert client.samples_many(VIDS).seeds.tolist() == VIDS
+    assert deployment.asked() == {"server": [], "first": [of(0)], "second": [of(1)]}
 
 
 def test_every_parameter_goes_along(client: Client, deployment: Deployment) -> None:
