@@ -22,7 +22,7 @@ from tests.e2e.inputs import Graph
 from tests.e2e.processes import Ended, run, until
 from tests.e2e.service import Service
 from tests.kafka.broker import GUEST
-from tests.kafka.cluster import Cluster
+from tests.kafka.cluster import ACLS, Cluster
 from tests.kafka.events import BOTH_WAYS, MAPPING, Streaming, Topic, event, loading
 
 NewTopic = Callable[[int], Topic]
@@ -269,6 +269,26 @@ def test_the_source_is_talked_to_as_the_environment_says(
     ):
         done = run("dgs-loader", *flags, "--until-end", cwd=service.folder, settings=security)
         assert (done.code, words in done.err) == (code, True), done.err
+
+
+@pytest.mark.slow
+def test_a_user_needs_to_read_the_topic_and_the_group(service: Service, kafka: Cluster, mapping: Path, new_topic: NewTopic) -> None:
+    topic = new_topic(1)
+    topic.write(map(view, range(3)))
+    flags = [*loading(service, mapping, topic), "--until-end", "--group", topic.name]
+    flags[flags.index(topic.url)] = f"{kafka.url(listener='SASL_SSL')}/{topic.name}"
+    grant = ("--add", "--allow-principal", f"User:{GUEST}", "--operation", "Read")
+    for resource, code, words in (
+        ("--topic", 1, f"Kafka refuses to tell the positions of group {topic.name}"),
+        ("--group", 0, "3 events, 3 records"),
+    ):
+        kafka.tool(ACLS, *grant, resource, topic.name)
+
+        def ended(code: int = code, words: str = words) -> bool:
+            done = run("dgs-loader", *flags, cwd=service.folder, settings=kafka.security("SCRAM-SHA-512", user=GUEST))
+            return done.code == code and words in done.err
+
+        until(f"{resource} is granted, and it is told: {words}", ended)
 
 
 def test_a_topic_that_is_not_there_is_not_made(service: Service, kafka: Cluster, mapping: Path, new_topic: NewTopic) -> None:
