@@ -26,6 +26,9 @@ def read_json(text: str | bytes, *, number: Callable[[str], Any] | None = None) 
         document = json.loads(text, parse_int=number, parse_float=number, parse_constant=number)
     except RecursionError:
         raise ValueError(_TOO_DEEP) from None
+    openings = text.count("[") + text.count("{") if isinstance(text, str) else text.count(b"[") + text.count(b"{")
+    if openings <= NESTING_MOST:  # not deeper, whatever is in what; events are nearly all so
+        return document
     level, depth = [document], 0
     while level := [value for value in level if isinstance(value, dict | list)]:
         depth += 1

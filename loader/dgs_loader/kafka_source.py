@@ -34,11 +34,7 @@ Offsets = dict[TopicPartition, int]
 
 
 class KafkaSource:
-    """Reads a topic from where its group has come to. Made by `opened`.
-
-    Attributes:
-        ended: whether all has been read that was there at the start.
-    """
+    """Reads a topic from where its group has come to. Made by `opened`."""
 
     def __init__(
         self, consumer: AIOKafkaConsumer, where: SourceTopic, starts: Offsets, ends: Offsets, tell: Callable[[str], None]

@@ -1,5 +1,6 @@
 """A user's topic as the source of `dgs-loader`, on a real broker: exact answers, restarts, where it begins, what it refuses."""
 
+import asyncio
 import json
 import signal
 from collections.abc import Callable, Iterator
@@ -8,13 +9,20 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from aiokafka import TopicPartition
+from dgs_loader.kafka_source import KafkaSource
+from dgs_loader.offset_info import OffsetInfo
+from dgs_loader.source_topic import SourceTopic
 
+from dgs.bus.kafka.options import KafkaOptions
+from dgs.core.errors import PositionError
 from tests.e2e.answers import wrong
 from tests.e2e.conftest import NewService
 from tests.e2e.inputs import Graph
 from tests.e2e.processes import Ended, run, until
 from tests.e2e.service import Service
-from tests.kafka.cluster import Cluster
+from tests.kafka.broker import GUEST
+from tests.kafka.cluster import ACLS, Cluster
 from tests.kafka.events import BOTH_WAYS, MAPPING, Streaming, Topic, event, loading
 
 NewTopic = Callable[[int], Topic]
@@ -227,6 +235,60 @@ def test_a_stream_goes_on_when_brokers_are_back(
     assert ended.code == 0, ended.err
     assert ended.err.count("the source is away") == ended.err.count("the source answers again") == 1
     assert "Traceback" not in ended.err
+
+
+def test_retention_that_overtakes_a_loader_is_told(kafka: Cluster, new_topic: NewTopic) -> None:
+    topic = new_topic(1)
+    topic.write(map(view, range(3)))
+
+    async def overtaken() -> None:
+        where = SourceTopic.parse(topic.url, "slow")
+        source = await KafkaSource.opened(where, KafkaOptions(), OffsetInfo(), retry_timeout_s=0, tell=lambda _: None)
+        try:
+            await asyncio.to_thread(kafka.delete_records, topic.name, 0, 2)
+            source._consumer.seek(TopicPartition(topic.name, 0), 1)  # what was fetched ahead is of no use then
+            with pytest.raises(PositionError, match="group slow goes on at 0, but the first kept event is 2"):
+                await source.read(30.0)
+        finally:
+            await source.close()
+
+    asyncio.run(overtaken())
+
+
+def test_the_source_is_talked_to_as_the_environment_says(
+    service: Service, kafka: Cluster, mapping: Path, new_topic: NewTopic
+) -> None:
+    topic = new_topic(1)
+    topic.write(map(view, range(3)))
+    flags = loading(service, mapping, topic)
+    flags[flags.index(topic.url)] = f"{kafka.url(listener='SASL_SSL')}/{topic.name}"
+    for security, code, words in (
+        (kafka.security("SCRAM-SHA-512"), 0, "3 events, 3 records"),
+        (kafka.security("SCRAM-SHA-512", password="wrong"), 1, "Authentication failed"),
+        (kafka.security("SCRAM-SHA-512", user=GUEST), 2, "or this user may not describe it"),
+    ):
+        done = run("dgs-loader", *flags, "--until-end", cwd=service.folder, settings=security)
+        assert (done.code, words in done.err) == (code, True), done.err
+
+
+@pytest.mark.slow
+def test_a_user_needs_to_read_the_topic_and_the_group(service: Service, kafka: Cluster, mapping: Path, new_topic: NewTopic) -> None:
+    topic = new_topic(1)
+    topic.write(map(view, range(3)))
+    flags = [*loading(service, mapping, topic), "--until-end", "--group", topic.name]
+    flags[flags.index(topic.url)] = f"{kafka.url(listener='SASL_SSL')}/{topic.name}"
+    grant = ("--add", "--allow-principal", f"User:{GUEST}", "--operation", "Read")
+    for resource, code, words in (
+        ("--topic", 1, f"Kafka refuses to tell the positions of group {topic.name}"),
+        ("--group", 0, "3 events, 3 records"),
+    ):
+        kafka.tool(ACLS, *grant, resource, topic.name)
+
+        def ended(code: int = code, words: str = words) -> bool:
+            done = run("dgs-loader", *flags, cwd=service.folder, settings=kafka.security("SCRAM-SHA-512", user=GUEST))
+            return done.code == code and words in done.err
+
+        until(f"{resource} is granted, and it is told: {words}", ended)
 
 
 def test_a_topic_that_is_not_there_is_not_made(service: Service, kafka: Cluster, mapping: Path, new_topic: NewTopic) -> None:
