@@ -5,6 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 DEMO_DIR := demo-data
 SECONDS := 60
+BROKERS := 1
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo run test quick lint sim fuzz perf perf-memory perf-recovery perf-kafka perf-scaling docs proto screenshots kafka-up kafka-down clean
@@ -69,10 +70,10 @@ proto: $(STAMP) ## generate dgs/wire/samples_pb2 from schemas/proto
 screenshots: $(STAMP) ## take the pictures of docs/page.md anew; needs Chromium
 	$(BIN)/python -m tests.web.screenshots
 
-kafka-up: $(STAMP) ## start one Kafka broker on loopback, and say its URL; needs Java and Maven
-	@$(BIN)/python -m tests.kafka up
+kafka-up: $(STAMP) ## start a Kafka broker on loopback, or BROKERS=3, and say the URL; needs Java and Maven
+	@$(BIN)/python -m tests.kafka up $(BROKERS)
 
-kafka-down: $(STAMP) ## kill it
+kafka-down: $(STAMP) ## kill what kafka-up has started
 	@$(BIN)/python -m tests.kafka down
 
 clean: ## remove caches and the demo's state; .venv stays

@@ -1,4 +1,4 @@
-"""`make kafka-up` and `make kafka-down`: one broker on loopback to try things with, kept in `.kafka/cluster`."""
+"""`make kafka-up` and `make kafka-down`: brokers on loopback to try things with, kept in `.kafka/cluster`."""
 
 import os
 import shutil
@@ -11,33 +11,37 @@ from tests.kafka.cluster import Cluster
 from tests.kafka.jars import HOME, MissingError
 
 FOLDER = HOME / "cluster"
-PID = FOLDER / "pid"
+PIDS = FOLDER / "pids"
 
 
-def up() -> None:
-    """Start it anew."""
+def up(size: int) -> None:
+    """Start so many anew."""
     down()
     shutil.rmtree(FOLDER, ignore_errors=True)
-    cluster = Cluster.made(FOLDER, 1)
+    cluster = Cluster.made(FOLDER, size)
     cluster.start(outlives=True)
-    process = cluster.brokers[0].process
-    assert process is not None, "started"
-    PID.write_text(f"{process.pid}\n")
-    process.returncode = 0  # it is not ours to wait for
+    processes = [broker.process for broker in cluster.brokers if broker.process is not None]
+    PIDS.write_text("".join(f"{process.pid}\n" for process in processes))
+    for process in processes:
+        process.returncode = 0  # it is not ours to wait for
     sys.stdout.write(f"{cluster.url()}\n")
 
 
 def down() -> None:
-    """Kill it."""
-    with suppress(FileNotFoundError, ProcessLookupError, ValueError):
-        pid = int(PID.read_text())
-        if b"kafka.Kafka" in Path(f"/proc/{pid}/cmdline").read_bytes():
-            os.kill(pid, signal.SIGKILL)
-        PID.unlink()
+    """Kill them."""
+    with suppress(FileNotFoundError):
+        for pid in map(int, PIDS.read_text().split()):
+            with suppress(FileNotFoundError, ProcessLookupError):
+                if b"kafka.Kafka" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                    os.kill(pid, signal.SIGKILL)
+        PIDS.unlink()
 
 
 if __name__ == "__main__":
     try:
-        {"up": up, "down": down}[sys.argv[1]]()
+        if sys.argv[1] == "up":
+            up(int(sys.argv[2]))
+        else:
+            down()
     except MissingError as e:
         sys.exit(str(e))
