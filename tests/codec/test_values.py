@@ -1,5 +1,7 @@
 """Values of the store: rows, vertex records and edges come out as they went in, and a value that was cut is refused."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -68,7 +70,8 @@ def test_rows_come_out_as_they_went_in(counts: list[int], width: int, words: int
 def test_rows_of_one_shape_come_out_together_as_one_by_one(n: int, count: int, width: int, words: int) -> None:
     values, _ = stored_rows([count] * n, width, words, [])
     assert len({value[ROW_SHAPE] for value in values}) == 1
-    together, alone = decode_rows(values), [decode_row(value) for value in values]
+    together: tuple[Any, ...] = decode_rows(values)  # columns of several types
+    alone = [decode_row(value) for value in values]
     for column, name in zip(together, ("subscribers", "slots", "payload"), strict=True):
         assert column.tolist() == [getattr(row, name).tolist() for row in alone]
         assert column.flags.writeable
