@@ -205,10 +205,12 @@ async def test_records_are_given_back_as_far_as_the_kept_checkpoints_do_not_need
             manifest = await creator.create()
         await until(lambda: len(world.opened().ids()) == 1)
         needed = manifest.part(SAMPLER, 0).position
-        await until(lambda: min(int(p.stem) for p in folder.glob("*.log")) > 0)
-        left = sorted(int(p.stem) for p in folder.glob("*.log"))
-        assert left[0] <= needed
-        assert all(base > needed for base in left[1:])
+
+        def kept() -> list[int]:
+            return sorted(int(p.stem) for p in folder.glob("*.log"))
+
+        await until(lambda: kept()[0] > 0 and all(base > needed for base in kept()[1:]))
+        assert kept()[0] <= needed
 
 
 async def test_requests_while_one_is_under_way_are_for_that_one(world: World) -> None:
