@@ -54,6 +54,9 @@ class Settings:
     shared_port: int | None = _setting(
         None, "TCP port at which several serving processes of this host take connections", least=1, most=65535
     )
+    health_port: int | None = _setting(
+        None, "TCP port of a sampler process for /livez, /readyz and /metrics; 0 takes a free one; unset: none", least=0, most=65535
+    )
     frontends: int = _setting(2, "serving processes of a cluster on this host", least=1, most=4096)
     copies: int = _setting(1, "processes that have each serving partition", least=1, most=64)
     fsync: str = _setting("never", "never survives kill -9, batch survives power loss", choices=("never", "batch"))

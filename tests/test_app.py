@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from dgs.app import sampling
+from dgs.app.member import Member
 from dgs.app.process import bus_url, run
 from dgs.app.sampling import Sampling
 from dgs.bus.memory import MemoryBus
@@ -21,9 +22,8 @@ from dgs.core.schema import Schema
 from dgs.core.types import PartitionIndex
 from dgs.datadir import DataDir
 from dgs.insist import insist
-from dgs.store.checkpoints import Checkpoints
-from dgs.store.destination import Destination
-from dgs.store.participation import Participation, Sending
+from dgs.membership.heartbeat import News
+from dgs.membership.link import OwnLink
 from dgs.troubles import Troubles
 
 SETTINGS = load({"data_dir": "unused"}, {})
@@ -115,18 +115,10 @@ def keep_sampling(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[.
     async def run(*outcomes: Exception | None) -> Scripted:
         worker = Scripted(list(outcomes))
         monkeypatch.setattr("dgs.sampler.worker.SamplerWorker", worker)
-        sending = Sending(lambda: str(tmp_path / "checkpoints"), lambda at: Checkpoints(Destination(at)))
-        own = Sampling(
-            SETTINGS,
-            DataDir(tmp_path),
-            DEPLOYMENT,
-            [0],
-            MemoryBus(),
-            Troubles(),
-            lambda partition, _: Participation(partition, lambda: None, sending),
-        )
-        await own._keep(PartitionIndex(0))
-        assert own.reports() == ()
+        directory, troubles = DataDir(tmp_path), Troubles()
+        member = Member(SETTINGS, directory, DEPLOYMENT, "sampler-0", OwnLink(lambda _: News()), troubles)
+        await Sampling(SETTINGS, directory, DEPLOYMENT, [0], MemoryBus(), troubles, member)._keep(PartitionIndex(0))
+        assert member.samplers() == ()
         return worker
 
     return run

@@ -218,7 +218,7 @@ class Control:
 
     async def lag(self) -> Lag:
         """Show how far the answers are behind the logs; loaders ask about once a second, so this is cheap."""
-        settings, entries, lags = self._parts.settings, self._observer.counts_entries, await self._observer.lags()
+        settings, entries, lags = self._parts.settings, self._parts.telemetry.counts_entries, await self._observer.lags()
         return Lag(
             lag_bytes=None if entries else lags,
             lag_bytes_max=settings.lag_bytes_max,

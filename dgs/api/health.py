@@ -11,6 +11,7 @@ from dgs.api.parts import Parts, SeenPartition
 from dgs.api.problems import MEDIA_TYPE, RETRY_AFTER_S, Problem
 from dgs.api.protocols import QueryDirectory
 from dgs.coordinator.barriers import BarrierState, BarrierView
+from dgs.membership.heartbeat import SamplerReport
 
 OK = "ok"
 STORAGE = "storage"
@@ -47,6 +48,18 @@ def serving_health_router(
         return {"queries": OK if directory.operators.queries else "no query has arrived yet", **_checks(partitions)}
 
     return _router(checks, partitions, storage)
+
+
+def sampler_health_router(
+    partitions: Sequence[int], reports: Callable[[], Sequence[SamplerReport]], storage: Callable[[], Sequence[str]]
+) -> APIRouter:
+    """Return the routes of a process that has sampler partitions alone: it is ready once all of them run, stand-bys included."""
+
+    def checks() -> dict[str, str]:
+        running = {r.partition for r in reports()}
+        return {f"sampler-{p}": OK if p in running else "its state is being read" for p in partitions}
+
+    return _router(checks, {}, storage)
 
 
 def _checks(partitions: Mapping[int, SeenPartition]) -> dict[str, str]:

@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from dgs.api.health import state_shown
 from dgs.api.parts import Parts, SeenPartition
 from dgs.bus.base import RECORDS, SAMPLES, Bus
-from dgs.bus.open import kafka_address
 from dgs.codec.entries import appended_ms_of
 from dgs.coordinator.barriers import BarrierState
 from dgs.core.types import PartitionIndex, Position
+from dgs.membership.heartbeat import SamplerReport
 from dgs.telemetry.observation import CheckpointSeen, Observation, RecordPartition, ServingPartitionSeen
 
 BUS_WAIT_S = 2.0
@@ -24,17 +24,12 @@ _LOOK_BYTES = 1 << 16
 
 
 class Observer:
-    """Observes the deployment that these parts are of.
-
-    Attributes:
-        counts_entries: whether lags are in entries, as on Kafka, instead of bytes.
-    """
+    """Observes the deployment that these parts are of."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._telemetry = parts.telemetry
         self._deployment = parts.coordinator.deployment
-        self.counts_entries = kafka_address(parts.settings.bus or "") is not None
 
     def reflected(self) -> list[int]:
         """Return, per record partition, the position that all serving partitions reflect."""
@@ -61,7 +56,7 @@ class Observer:
             barriers={str(state): barriers[str(state)] for state in BarrierState},
             dead_letters=self._parts.membership.dead_letters(),
             checkpoint=self._checkpoint(),
-            counts_entries=self.counts_entries,
+            counts_entries=self._telemetry.counts_entries,
         )
 
     async def _record(self, partition: int, reflected: int, end: int | None) -> RecordPartition:
@@ -71,21 +66,19 @@ class Observer:
         if lag:
             appended_ms = await self._first_append_ms(partition, reflected)
             lag_seconds = max(0.0, self._telemetry.wall_clock() - appended_ms / 1000) if appended_ms else None
-        if not copies:
-            return RecordPartition(partition, False, None, None, None, None, None, reflected, end, lag, lag_seconds)
-        best = copies[0]
+        best = copies[0] if copies else None
         return RecordPartition(
             partition,
-            best.up,
-            best.report.figures,
-            best.member.member,
-            best.member.pid,
-            best.records_per_second,
-            round(best.age_s, 3),
-            reflected,
-            end,
-            lag,
-            lag_seconds,
+            best is not None and best.up,
+            None if best is None else best.report.figures,
+            member=None if best is None else best.member.member,
+            pid=None if best is None else best.member.pid,
+            records_per_second=None if best is None else best.records_per_second,
+            reported_s_ago=None if best is None else round(best.age_s, 3),
+            reflected=reflected,
+            end=end,
+            lag=lag,
+            lag_seconds=lag_seconds,
         )
 
     async def _ends(self, topic: str, partitions: int) -> Sequence[int | None]:
@@ -116,6 +109,11 @@ async def ends_of(bus: Bus, topic: str, partitions: Sequence[int]) -> Sequence[i
             return await asyncio.gather(*(bus.end(topic, PartitionIndex(p)) for p in partitions))
     except Exception:  # a bus that fails shows in what it is needed for; this only reports
         return [None] * len(partitions)
+
+
+def sampler_seen(report: SamplerReport) -> RecordPartition:
+    """Return what a process sees of a sampler partition that it runs itself: not what serving partitions make of it."""
+    return RecordPartition(report.partition, True, report.figures)
 
 
 def serving_seen(partition: int, seen: SeenPartition, end: int | None, now: float) -> ServingPartitionSeen:

@@ -1,11 +1,11 @@
-"""The coordinator of a deployment, and what only its process has: membership, truncation of logs, creation of checkpoints."""
+"""The coordinator of a deployment, and what only its process has: control plane, membership, truncation of logs, checkpoints."""
 
 import asyncio
 import json
 import socket
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Self
 
 from dgs.bus.limits import AppendLimits
 from dgs.bus.open import kafka_address, local_path
@@ -15,16 +15,22 @@ from dgs.config import Settings
 from dgs.core.deployment import Deployment
 from dgs.core.errors import StateError
 from dgs.datadir import DataDir
+from dgs.http.server import Server
 from dgs.insist import insist
 from dgs.membership.heartbeat import Heartbeat, News
-from dgs.troubles import Troubles
+from dgs.telemetry import logs
+from dgs.telemetry.telemetry import Telemetry
+from dgs.troubles import Disk, Troubles
 
 if TYPE_CHECKING:
-    pass
+    from dgs.api.parts import SeenPartition
+    from dgs.api.samples import SamplesEndpoint
+
+_log = logs.get(__name__)
 
 
 class Coordinating:
-    """The coordinator and what belongs to it.
+    """The coordinator and what belongs to it; it is started for the length of a block.
 
     Args:
         bus: the process's.
@@ -32,10 +38,9 @@ class Coordinating:
         troubles: the process's.
 
     Attributes:
-        coordinator: to be started.
+        coordinator: takes orders.
         membership: who has told what.
         checkpoints: what creates them; None where there are none.
-        troubles: the process's.
     """
 
     def __init__(
@@ -56,12 +61,15 @@ class Coordinating:
             limits=AppendLimits(settings.log_bytes_max, settings.disk_free_min_bytes),
             troubles=troubles,
         )
-        self.troubles = troubles
+        self._settings = settings
+        self._deployment = deployment
+        self._troubles = troubles
         self.membership = Membership(deployment, clock=time.monotonic)
         self._destination = destination_of(settings.checkpoint_url, directory)
         self._truncation = Truncation(bus, deployment, self.membership)
         self.checkpoints: CheckpointCreator | None = None
         log = local_path(url)
+        self._disk = Disk([directory.root, *filter(None, [log])], settings.disk_free_min_bytes)
         # On Kafka the logs go on after a restore; in memory they do not, so there are no checkpoints.
         if log is not None or kafka_address(url) is not None:
             self.checkpoints = CheckpointCreator(
@@ -98,15 +106,9 @@ class Coordinating:
                 " give the coordinator a --checkpoint-url that all of them reach"
             )
 
-    async def install(self, queries: Sequence[tuple[str, Any]]) -> None:
-        """Install the first queries, however long that takes; then loaders are told where to write.
-
-        Raises:
-            DgsError: one is refused.
-        """
-        for name, document in queries:
-            await insist("install a query", self.coordinator.install, json.dumps(document), name)
-        self.coordinator.accept_loaders.set()
+    def _storage(self) -> list[str]:
+        """Return which writes the storage refuses, in this process and in those of the members."""
+        return list(dict.fromkeys([*self._disk.troubles(), *self._troubles.found, *self.membership.troubles()]))
 
     async def run(self) -> None:
         """Do what goes on beside the coordinator until cancelled."""
@@ -114,3 +116,58 @@ class Coordinating:
             tasks.create_task(self._truncation.run())
             if self.checkpoints is not None:
                 tasks.create_task(self.checkpoints.run())
+
+    async def serve(
+        self,
+        server: Server,
+        partitions: "Sequence[SeenPartition]",
+        samples: "SamplesEndpoint",
+        telemetry: Telemetry,
+        queries: Sequence[tuple[str, Any]],
+        on_ready: Callable[[], None],
+    ) -> None:
+        """Answer requests until cancelled; those under way then are completed first.
+
+        Args:
+            server: takes them.
+            partitions: all serving partitions, in order.
+            samples: answers those for samples.
+            telemetry: the process's.
+            queries: names and documents, installed however long that takes; then loaders are told where to write.
+            on_ready: called after that.
+
+        Raises:
+            DgsError: a query is refused.
+        """
+        from dgs.api.asgi import make_app
+
+        application = make_app(
+            self.coordinator,
+            partitions,
+            self._settings,
+            self._storage,
+            samples=samples,
+            telemetry=telemetry,
+            membership=self.membership,
+            hear=self.hear,
+            checkpoints=self.checkpoints,
+        )
+        try:
+            server.gate.open(application)
+            for name, document in queries:
+                await insist("install a query", self.coordinator.install, json.dumps(document), name)
+            self.coordinator.accept_loaders.set()
+            on_ready()
+            d = self._deployment
+            _log.info("ready", partitions=d.partitions, serving_partitions=d.serving_partitions)
+            await asyncio.Event().wait()  # until cancelled
+        finally:
+            # While the parts that answer them still run.
+            await server.drain()
+
+    async def __aenter__(self) -> Self:
+        await self.coordinator.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.coordinator.close()

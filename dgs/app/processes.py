@@ -1,9 +1,9 @@
 """The processes of a deployment, and which parts each of them has.
 
     frontend      coordinator, all serving partitions, API (and all sampler partitions, where there is one process only)
-    samplers      some sampler partitions
     coordinator   coordinator and control plane; samples are asked for elsewhere
     serving       some serving partitions and the data plane; what is not here is asked for elsewhere
+    samplers      some sampler partitions, and what tells how they are, where that is wanted
 
 Each function returns after SIGTERM, when all that is under way is done, and raises what starting again would not mend.
 """
@@ -14,7 +14,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from dgs_client.connection import url_of
 
@@ -23,7 +23,8 @@ from dgs.app.member import Member
 from dgs.app.process import bus_url, opened_bus, run
 from dgs.app.sampling import Sampling, standby_of
 from dgs.app.serving import Serving
-from dgs.bus.open import local_path
+from dgs.bus.base import Bus
+from dgs.bus.open import kafka_address
 from dgs.bus.topics import ensure_topics
 from dgs.bus.watched import WatchedBus
 from dgs.config import Settings
@@ -36,6 +37,9 @@ from dgs.http.server import Server
 from dgs.membership.link import HttpLink, OwnLink
 from dgs.telemetry import logs
 from dgs.troubles import Disk, Troubles
+
+if TYPE_CHECKING:
+    from dgs.telemetry.telemetry import Telemetry
 
 READY_POLL_S = 0.05
 EVERYWHERE = ("0.0.0.0", "::")
@@ -70,17 +74,6 @@ def run_frontend(
     """
     logs.set_up(settings.log_level, "frontend", settings.log_format)
     run(_frontend(settings, directory, deployment, listening, queries, with_samplers=with_samplers, on_ready=on_ready))
-
-
-def run_samplers(settings: Settings, directory: DataDir, deployment: Deployment, partitions: Sequence[int]) -> None:
-    """Run sampler partitions until SIGTERM.
-
-    Raises:
-        StateError, CodecError: what another start would meet again; also a partition that another process holds.
-        InputError: the coordinator's address is missing, or not understood.
-    """
-    logs.set_up(settings.log_level, f"sampler[{_listed(partitions)}]", settings.log_format)
-    run(_samplers(settings, directory, deployment, partitions))
 
 
 def run_coordinator(
@@ -124,6 +117,26 @@ def run_serving(
     run(_serving(settings, directory, deployment, partitions, listening, on_ready=on_ready))
 
 
+def run_samplers(
+    settings: Settings, directory: DataDir, deployment: Deployment, partitions: Sequence[int], listening: socket.socket | None
+) -> None:
+    """Run sampler partitions until SIGTERM.
+
+    Args:
+        settings: as the user gave them.
+        directory: whose deployment this is.
+        deployment: what is fixed.
+        partitions: which.
+        listening: where it is asked how they are; None for nowhere.
+
+    Raises:
+        StateError, CodecError: what another start would meet again; also a partition that another process holds.
+        InputError: the coordinator's address is missing, or not understood.
+    """
+    logs.set_up(settings.log_level, f"sampler[{_listed(partitions)}]", settings.log_format)
+    run(_samplers(settings, directory, deployment, partitions, listening))
+
+
 async def _frontend(
     settings: Settings,
     directory: DataDir,
@@ -137,65 +150,32 @@ async def _frontend(
     async with Server(listening) as server, AsyncExitStack() as stack:
         # Heavy imports leave the loop, as /livez is to be answered meanwhile.
         await asyncio.to_thread(_import_frontend)
-        from dgs.api.asgi import make_app, samples_endpoint
+        from dgs.api.asgi import samples_endpoint
         from dgs.api.peers import NoPeers
         from dgs.coordinator.rounds import Rounds
-        from dgs.telemetry.telemetry import Telemetry
 
         url = bus_url(settings, directory)
         shared_bus = await opened_bus(url, settings, stack)
         troubles = Troubles()
         bus = WatchedBus(shared_bus, troubles)
-        coordinating = Coordinating(settings, directory, deployment, bus, url, troubles)
-        await coordinating.coordinator.start()
-        stack.push_async_callback(coordinating.coordinator.close)
-        telemetry = Telemetry.of(bus, clock=time.perf_counter, wall_clock=time.time)
+        coordinating = await stack.enter_async_context(Coordinating(settings, directory, deployment, bus, url, troubles))
+        coordinator = coordinating.coordinator
+        telemetry = _telemetry(bus, settings)
         link = OwnLink(coordinating.hear)
         member = Member(settings, directory, deployment, "frontend", link, troubles, url=listening_url(listening))
         stack.callback(member.stop)
-        serving = Serving(
-            settings,
-            directory,
-            deployment,
-            range(deployment.serving_partitions),
-            bus,
-            troubles,
-            rounds=Rounds(coordinating.coordinator.report),
-            freshness=telemetry.freshness,
-            participation=member.participation,
-        )
-        member.serving, member.freshness = serving.reports, telemetry.freshness.summary
+        own, rounds = range(deployment.serving_partitions), Rounds(coordinator.report)
+        serving = Serving(settings, directory, deployment, own, bus, troubles, member, telemetry, rounds)
+        workers = serving.workers
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serving.run())
             tasks.create_task(coordinating.run())
             if with_samplers:
-                sampling = Sampling(
-                    settings, directory, deployment, range(deployment.partitions), shared_bus, troubles, member.participation
-                )
-                member.samplers = sampling.reports
-                tasks.create_task(sampling.run())
+                every = range(deployment.partitions)
+                tasks.create_task(Sampling(settings, directory, deployment, every, shared_bus, troubles, member).run())
             tasks.create_task(member.heart.run())
-            try:
-                server.gate.open(
-                    make_app(
-                        coordinating.coordinator,
-                        list(serving.workers.values()),
-                        settings,
-                        _storage(directory, settings, coordinating, url),
-                        samples=samples_endpoint(deployment, serving.workers, coordinating.coordinator, NoPeers(), settings),
-                        telemetry=telemetry,
-                        membership=coordinating.membership,
-                        hear=coordinating.hear,
-                        checkpoints=coordinating.checkpoints,
-                    )
-                )
-                await coordinating.install(queries)
-                on_ready()
-                _log.info("ready", partitions=deployment.partitions, serving_partitions=deployment.serving_partitions)
-                await asyncio.Event().wait()  # until cancelled
-            finally:
-                # Requests under way are completed while the parts that answer them still run.
-                await server.drain()
+            samples = samples_endpoint(deployment, workers, coordinator, NoPeers(), settings)
+            await coordinating.serve(server, list(workers.values()), samples, telemetry, queries, on_ready)
 
 
 async def _coordinator(
@@ -209,40 +189,20 @@ async def _coordinator(
 ) -> None:
     async with Server(listening) as server, AsyncExitStack() as stack:
         await asyncio.to_thread(_import_control_plane)
-        from dgs.api.asgi import make_app, samples_endpoint
+        from dgs.api.asgi import samples_endpoint
         from dgs.api.peers import HttpPeers
-        from dgs.telemetry.telemetry import Telemetry
 
         url = bus_url(settings, directory)
         troubles = Troubles()
         bus = WatchedBus(await opened_bus(url, settings, stack), troubles)
-        coordinating = Coordinating(settings, directory, deployment, bus, url, troubles)
-        coordinator, membership = coordinating.coordinator, coordinating.membership
-        await coordinator.start()
-        stack.push_async_callback(coordinator.close)
+        coordinating = await stack.enter_async_context(Coordinating(settings, directory, deployment, bus, url, troubles))
+        membership = coordinating.membership
         peers = await stack.enter_async_context(HttpPeers(membership.owners))
+        partitions = [membership.serving(s) for s in range(deployment.serving_partitions)]
+        samples = samples_endpoint(deployment, {}, coordinating.coordinator, peers, settings)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(coordinating.run())
-            try:
-                server.gate.open(
-                    make_app(
-                        coordinator,
-                        [membership.serving(s) for s in range(deployment.serving_partitions)],
-                        settings,
-                        _storage(directory, settings, coordinating, url),
-                        samples=samples_endpoint(deployment, {}, coordinator, peers, settings),
-                        telemetry=Telemetry.of(bus, clock=time.perf_counter, wall_clock=time.time),
-                        membership=membership,
-                        hear=coordinating.hear,
-                        checkpoints=coordinating.checkpoints,
-                    )
-                )
-                await coordinating.install(queries)
-                on_ready()
-                _log.info("ready", partitions=deployment.partitions, serving_partitions=deployment.serving_partitions)
-                await asyncio.Event().wait()  # until cancelled
-            finally:
-                await server.drain()
+            await coordinating.serve(server, partitions, samples, _telemetry(bus, settings), queries, on_ready)
 
 
 async def _serving(
@@ -264,29 +224,18 @@ async def _serving(
         from dgs.api.peers import HttpPeers
         from dgs.coordinator.rounds import Rounds
         from dgs.membership.queries import HeardQueries
-        from dgs.telemetry.telemetry import Telemetry
 
         link = HttpLink(coordinator)
         stack.callback(link.close)
         troubles = Troubles()
         bus = WatchedBus(await opened_bus(bus_url(settings, directory), settings, stack), troubles)
         await ensure_topics(bus, deployment)
-        telemetry = Telemetry.of(bus, clock=time.perf_counter, wall_clock=time.time)
+        telemetry = _telemetry(bus, settings)
         own = _own_url(settings, listening)
         member = Member(settings, directory, deployment, f"serving-{_listed(partitions)}", link, troubles, url=own)
         stack.callback(member.stop)
-        serving = Serving(
-            settings,
-            directory,
-            deployment,
-            partitions,
-            bus,
-            troubles,
-            rounds=Rounds(link.report),
-            freshness=telemetry.freshness,
-            participation=member.participation,
-        )
-        member.serving, member.freshness = serving.reports, telemetry.freshness.summary
+        rounds = Rounds(link.report)
+        serving = Serving(settings, directory, deployment, partitions, bus, troubles, member, telemetry, rounds)
         known = HeardQueries(serving.workers, member.heart, bus, deployment.partitions)
 
         def owners() -> Mapping[int, Sequence[str]]:
@@ -294,23 +243,21 @@ async def _serving(
 
         peers = await stack.enter_async_context(HttpPeers(owners, member.heart.refresh, own=own))
         session = await stack.enter_async_context(aiohttp.ClientSession(auto_decompress=False))
-        disk = Disk([directory.root], 0)
+        application = make_serving_app(
+            deployment,
+            serving.workers,
+            known,
+            forwarding(session, coordinator, body_bytes_max=settings.body_bytes_max),
+            _storage(directory, troubles),
+            owners=owners,
+            samples=samples_endpoint(deployment, serving.workers, known, peers, settings),
+            telemetry=telemetry,
+        )
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(serving.run())
             tasks.create_task(member.heart.run())
             try:
-                server.gate.open(
-                    make_serving_app(
-                        deployment,
-                        serving.workers,
-                        known,
-                        forwarding(session, coordinator, body_bytes_max=settings.body_bytes_max),
-                        lambda: [*disk.troubles(), *troubles.found],
-                        owners=owners,
-                        samples=samples_endpoint(deployment, serving.workers, known, peers, settings),
-                        telemetry=telemetry,
-                    )
-                )
+                server.gate.open(application)
                 while not all(worker.answers for worker in serving.workers.values()):  # noqa: ASYNC110  # workers tell nobody
                     await asyncio.sleep(READY_POLL_S)
                 # Only now, as others take requests there who can answer them.
@@ -323,21 +270,30 @@ async def _serving(
                 await server.drain()
 
 
-async def _samplers(settings: Settings, directory: DataDir, deployment: Deployment, partitions: Sequence[int]) -> None:
+async def _samplers(
+    settings: Settings, directory: DataDir, deployment: Deployment, partitions: Sequence[int], listening: socket.socket | None
+) -> None:
     link = HttpLink(_coordinator_url(settings))
     async with AsyncExitStack() as stack:
         stack.callback(link.close)
+        server = None if listening is None else await stack.enter_async_context(Server(listening))
+        if server is not None:
+            await asyncio.to_thread(_import_health)
         bus = await opened_bus(bus_url(settings, directory), settings, stack)
         troubles = Troubles()
         member = Member(settings, directory, deployment, f"sampler-{_listed(partitions)}", link, troubles)
         stack.callback(member.stop)
         standby = standby_of(settings, link)
-        sampling = Sampling(settings, directory, deployment, partitions, bus, troubles, member.participation, standby)
-        member.samplers = sampling.reports
+        sampling = Sampling(settings, directory, deployment, partitions, bus, troubles, member, standby)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(sampling.run())
             tasks.create_task(member.heart.run())
             try:
+                if server is not None:
+                    from dgs.api.sampler import make_sampler_app
+
+                    telemetry, storage = _telemetry(bus, settings), _storage(directory, troubles)
+                    server.gate.open(make_sampler_app(partitions, member.samplers, storage, telemetry))
                 await asyncio.Event().wait()  # until cancelled
             finally:
                 await member.heart.leave()
@@ -355,10 +311,17 @@ async def _shared(settings: Settings, server: Server) -> AsyncIterator[None]:
             yield
 
 
-def _storage(directory: DataDir, settings: Settings, coordinating: Coordinating, url: str) -> Callable[[], list[str]]:
-    """Return what tells which writes the storage refuses, in this process and in those of the members."""
-    disk = Disk([directory.root, *filter(None, [local_path(url)])], settings.disk_free_min_bytes)
-    return lambda: list(dict.fromkeys([*disk.troubles(), *coordinating.troubles.found, *coordinating.membership.troubles()]))
+def _storage(directory: DataDir, troubles: Troubles) -> Callable[[], list[str]]:
+    """Return what tells which writes the storage refuses to a member."""
+    disk = Disk([directory.root], 0)
+    return lambda: [*disk.troubles(), *troubles.found]
+
+
+def _telemetry(bus: Bus, settings: Settings) -> "Telemetry":
+    from dgs.telemetry.telemetry import Telemetry
+
+    on_kafka = kafka_address(settings.bus or "") is not None
+    return Telemetry.of(bus, clock=time.perf_counter, wall_clock=time.time, counts_entries=on_kafka)
 
 
 def _coordinator_url(settings: Settings) -> str:
@@ -379,6 +342,10 @@ def _own_url(settings: Settings, listening: socket.socket) -> str:
 def _import_control_plane() -> None:
     import dgs.api.asgi
     import dgs.coordinator.checkpoints  # noqa: F401
+
+
+def _import_health() -> None:
+    import dgs.api.sampler  # noqa: F401
 
 
 def _import_frontend() -> None:

@@ -4,8 +4,10 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
+from dgs.app.member import Member
 from dgs.app.process import root_cause
 from dgs.backoff import Backoff
 from dgs.bus.base import Bus
@@ -20,8 +22,8 @@ from dgs.datadir import DataDir
 from dgs.insist import insist
 from dgs.membership.heartbeat import SamplerReport
 from dgs.membership.link import HttpLink
-from dgs.store.participation import Participation, SendingPartition
 from dgs.telemetry import logs
+from dgs.threads import in_thread
 from dgs.troubles import Troubles
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Sampling:
         partitions: which.
         bus: the process's.
         troubles: the process's.
-        participation: returns how a partition takes part in checkpoints.
+        member: tells about them, and brings them to take part in checkpoints.
         standby: returns what makes a partition's worker a stand-by; None for one that is none.
     """
 
@@ -56,7 +58,7 @@ class Sampling:
         partitions: Sequence[int],
         bus: Bus,
         troubles: Troubles,
-        participation: Callable[[SendingPartition, Callable[[], bool]], Participation],
+        member: Member,
         standby: Callable[[PartitionIndex], "Standby | None"] = lambda _: None,
     ) -> None:
         self._settings = settings
@@ -65,7 +67,7 @@ class Sampling:
         self._partitions = [PartitionIndex(p) for p in partitions]
         self._bus = bus
         self._troubles = troubles
-        self._participation = participation
+        self._member = member
         self._standby = standby
         self._workers: dict[PartitionIndex, SamplerWorker] = {}
         self._dead_letters = {
@@ -73,7 +75,9 @@ class Sampling:
             for p in self._partitions
         }
 
-    def reports(self) -> tuple[SamplerReport, ...]:
+        member.samplers = self._reports
+
+    def _reports(self) -> tuple[SamplerReport, ...]:
         """Return what there is to tell about the partitions that run now."""
         return tuple(
             SamplerReport(p, w.figures(), self._dead_letters[p].known, w.stands_by) for p, w in sorted(self._workers.items())
@@ -135,20 +139,24 @@ class Sampling:
         from dgs.sampler.checkpoints import SamplerPart
         from dgs.sampler.worker import SamplerWorker
 
-        worker = SamplerWorker(
-            self._deployment,
-            partition,
-            WatchedBus(self._bus, self._troubles),
-            store,
-            clock=time.monotonic,
-            commit_interval_s=self._settings.commit_interval_ms / 1000,
-            dead_letters=self._dead_letters[partition],
-            troubles=self._troubles,
-            standby=self._standby(partition),
+        # Reading a large state takes a while, in which the process is to tell that it lives.
+        worker = await in_thread(
+            partial(
+                SamplerWorker,
+                self._deployment,
+                partition,
+                WatchedBus(self._bus, self._troubles),
+                store,
+                clock=time.monotonic,
+                commit_interval_s=self._settings.commit_interval_ms / 1000,
+                dead_letters=self._dead_letters[partition],
+                troubles=self._troubles,
+                standby=self._standby(partition),
+            )
         )
         link = self._directory.checkpoint_link(f"sampler-{partition}")
         part = SamplerPart(partition, self._deployment.serving_partitions, store, link)
-        beside = asyncio.create_task(self._participation(part, lambda: not worker.stands_by).run())
+        beside = asyncio.create_task(self._member.participation(part, lambda: not worker.stands_by).run())
         self._workers[partition] = worker
         try:
             await worker.run()

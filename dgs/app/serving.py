@@ -2,10 +2,11 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
+from dgs.app.member import Member
 from dgs.bus.base import Bus
 from dgs.bus.dead_letters import DeadEntryFile
 from dgs.config import Settings
@@ -14,9 +15,8 @@ from dgs.core.deployment import Deployment
 from dgs.core.types import PartitionIndex
 from dgs.datadir import DataDir
 from dgs.membership.heartbeat import ServingReport
-from dgs.store.participation import Participation, SendingPartition
 from dgs.store.snapshots import SnapshotFolder
-from dgs.telemetry.freshness import Freshness
+from dgs.telemetry.telemetry import Telemetry
 from dgs.troubles import Troubles
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class Serving:
         partitions: which.
         bus: the process's.
         troubles: the process's.
+        member: tells about them, and brings them to take part in checkpoints.
+        telemetry: told when answers reflect something for the first time.
         rounds: told of barrier rounds.
-        freshness: told when answers reflect something for the first time.
-        participation: returns how a partition takes part in checkpoints.
 
     Attributes:
         workers: by partition.
@@ -46,10 +46,9 @@ class Serving:
         partitions: Sequence[int],
         bus: Bus,
         troubles: Troubles,
-        *,
+        member: Member,
+        telemetry: Telemetry,
         rounds: Rounds,
-        freshness: Freshness,
-        participation: Callable[[SendingPartition, Callable[[], bool]], Participation],
     ) -> None:
         from dgs.serving.snapshots import Snapshots
         from dgs.serving.worker import ServingWorker
@@ -57,7 +56,7 @@ class Serving:
         self._directory = directory
         self._deployment = deployment
         self._rounds = rounds
-        self._participation = participation
+        self._member = member
         self._snapshots: dict[int, Snapshots] = {}
         self._dead_letters: dict[int, DeadEntryFile] = {}
         self.workers: dict[int, ServingWorker] = {}
@@ -80,12 +79,14 @@ class Serving:
                 slice_s=settings.apply_slice_ms / 1000,
                 on_round=lambda partition, done: rounds.done(partition, done.barrier, done.round),
                 rounds_reported=rounds.all_reported,
-                on_reflected=freshness.reflected,
+                on_reflected=telemetry.freshness.reflected,
                 dead_letters=self._dead_letters[s],
                 snapshots=self._snapshots[s],
             )
 
-    def reports(self) -> tuple[ServingReport, ...]:
+        member.serving, member.freshness = self._reports, telemetry.freshness.summary
+
+    def _reports(self) -> tuple[ServingReport, ...]:
         """Return what there is to tell about them now."""
         return tuple(self._report(s, worker) for s, worker in self.workers.items())
 
@@ -118,4 +119,4 @@ class Serving:
                     tasks.create_task(worker.run())
                     link = self._directory.checkpoint_link(f"serving-{s}")
                     part = ServingPart(PartitionIndex(s), self._deployment.partitions, self._snapshots[s], link)
-                    tasks.create_task(self._participation(part, lambda worker=worker: worker.caught_up).run())  # type: ignore[misc]  # as of now
+                    tasks.create_task(self._member.participation(part, lambda worker=worker: worker.caught_up).run())  # type: ignore[misc]  # as of now

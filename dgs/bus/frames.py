@@ -18,6 +18,7 @@ ENTRY_BYTES_MAX = 1 << 30
 
 _HEADER = struct.Struct("<II")
 _ALL_BITS = 0xFFFFFFFF
+_SCAN_BYTES = 1 << 20
 
 
 class Fault(NamedTuple):
@@ -25,7 +26,7 @@ class Fault(NamedTuple):
 
     reason: str
     torn: bool
-    """A write that stopped half-way looks like this: nothing else follows it."""
+    """A write that stopped half-way looks like this: nothing else follows it, or zero bytes that a file system has put there."""
 
 
 def encode(entries: Sequence[bytes]) -> list[bytes]:
@@ -82,6 +83,18 @@ def diagnose(fd: int, offset: int, limit: int) -> Fault:
     stop = offset + _HEADER.size + length
     if length > ENTRY_BYTES_MAX:
         return Fault(f"its length of {length} bytes cannot be", torn=False)
+    if length == 0 and _zeros(fd, offset, limit):
+        return Fault("nothing but zero bytes follow", torn=True)
     if stop > limit:
         return Fault(f"it says {length} bytes, {limit - offset - _HEADER.size} are there", torn=True)
     return Fault(f"its checksum does not fit its {length} bytes", torn=stop == limit)
+
+
+def _zeros(fd: int, offset: int, limit: int) -> bool:
+    """Return whether there are only zero bytes between two offsets of a file."""
+    while offset < limit:
+        piece = os.pread(fd, min(_SCAN_BYTES, limit - offset), offset)
+        if not piece or piece.count(0) < len(piece):
+            return False
+        offset += len(piece)
+    return True

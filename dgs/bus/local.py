@@ -9,7 +9,7 @@ import asyncio
 import json
 import os
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +26,7 @@ from dgs.core.errors import InputError, NotFoundError, StateError
 from dgs.core.repair import ANEW
 from dgs.core.types import PartitionIndex, Position
 from dgs.telemetry import logs
+from dgs.threads import in_thread
 
 Fsync = Literal["never", "batch"]
 """What an acknowledged append survives: `never` a killed process, `batch` a power loss, too."""
@@ -125,7 +126,7 @@ class LocalBus:
             end = opened.log.write(parts)
             try:
                 if self._durable:
-                    await _in_thread(opened.log.sync)
+                    await in_thread(opened.log.sync)
                 opened.log.publish(end)
             except BaseException:  # a task cancelled here has not appended anything either
                 opened.log.undo()
@@ -271,13 +272,3 @@ class LocalBus:
             self._polling = True
             _log.info("no inotify, polling", cause=error)
         return opened.watched
-
-
-async def _in_thread(function: Callable[[], None]) -> None:
-    """Run a blocking function in a thread; a cancelled caller waits for it, because it still uses what the lock protects."""
-    running = asyncio.get_running_loop().run_in_executor(None, function)
-    try:
-        await asyncio.shield(running)
-    except asyncio.CancelledError:
-        await asyncio.wait([running])
-        raise

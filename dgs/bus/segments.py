@@ -76,6 +76,10 @@ class PartitionLog:
                 self._adopt(trusted=recorded is not None)
         if recorded != (self._end, self._base):
             self.tail.write(Tail(self._end, self._base))
+            if self._durable:
+                # An end that is old says enough after a power loss; with none, nothing would tell a cut write from damage.
+                self.tail.sync()
+                sync_directory(self.directory)
         self.recovered = True
 
     def write(self, parts: list[bytes]) -> Position:

@@ -64,6 +64,10 @@ class TailFile:
         if os.pwrite(self._fd, raw, 0) != len(raw):
             raise OSError(f"{self.path}: the end of the log could not be recorded: the write stopped half-way")
 
+    def sync(self) -> None:
+        """Make what is recorded survive a power loss, and that there is such a file."""
+        os.fsync(self._fd)
+
     def close(self) -> None:
         """Release the file and, with it, the lock."""
         os.close(self._fd)

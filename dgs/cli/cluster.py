@@ -23,7 +23,9 @@ from dgs.supervisor import Command, Supervisor, die_with_parent
 STANDBY_AFTER_S = 1.0
 """So much longer than the one before, each stand-by waits before it writes."""
 SHOWN = [
-    s.name for s in SETTINGS if s.name not in ("coordinator", "advertise", "shared_port", "standby_after_s", "retry_timeout_s")
+    s.name
+    for s in SETTINGS
+    if s.name not in ("coordinator", "advertise", "shared_port", "health_port", "standby_after_s", "retry_timeout_s")
 ]
 
 

@@ -17,6 +17,8 @@ from dgs.membership.assignment import named, ordinal_of, share
 F = TypeVar("F", bound=Callable[..., Any])
 SAMPLER = [
     "coordinator",
+    "host",
+    "health_port",
     "data_dir",
     "bus",
     *OF_KAFKA,
@@ -85,7 +87,10 @@ def sampler(
     with child(parent):
         settings, directory, deployment = joined(own_settings(parent, flags))
         own = _share(named_partitions, ordinal, replicas, deployment.partitions, settings.copies)
-        run_samplers(settings, directory, deployment, own)
+        with ExitStack() as stack:
+            asked = settings.health_port
+            listening = None if asked is None else stack.enter_context(listen(settings.host, asked))
+            run_samplers(settings, directory, deployment, own, listening)
 
 
 @click.command()

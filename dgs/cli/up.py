@@ -19,7 +19,7 @@ from dgs.config import SETTINGS, Settings
 from dgs.http.listener import listen, url_of
 from dgs.supervisor import Command, Supervisor, die_with_parent
 
-OF_CLUSTERS = ("coordinator", "advertise", "shared_port", "frontends", "copies", "standbys", "standby_after_s")
+OF_CLUSTERS = ("coordinator", "advertise", "shared_port", "health_port", "frontends", "copies", "standbys", "standby_after_s")
 SHOWN = [s.name for s in SETTINGS if s.name not in (*OF_CLUSTERS, "retry_timeout_s")]
 """The settings of a service on one host; the last one left out is for those who talk to it."""
 

@@ -7,8 +7,6 @@ and has the newest one restored when it starts. The event loop is held for one p
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any, TypeVar
 
 from dgs.bus.base import SAMPLES, Bus
 from dgs.core.deployment import Deployment
@@ -20,10 +18,10 @@ from dgs.serving.restore import restore
 from dgs.serving.state import ServingState
 from dgs.store.snapshots import SnapshotFile, SnapshotFolder
 from dgs.telemetry import logs
+from dgs.threads import in_thread
 from dgs.troubles import Troubles
 
 _log = logs.get(__name__)
-T = TypeVar("T")
 
 ASK_POLL_S = 0.05
 KEPT = 2
@@ -194,14 +192,3 @@ class Snapshots:
     def _note_kept(self, kept: list[SnapshotFile]) -> None:
         """Take note of the snapshots that there are, newest first; with fewer than are to be kept, all of the log is needed."""
         self.needed = kept[KEPT - 1].position if len(kept) >= KEPT else None
-
-
-async def in_thread(function: Callable[..., T], *arguments: Any) -> T:
-    """Run a blocking function in a thread; a caller that is cancelled waits for it, as it still uses what the caller holds."""
-    running = asyncio.ensure_future(asyncio.to_thread(function, *arguments))
-    try:
-        return await asyncio.shield(running)
-    except asyncio.CancelledError:
-        with suppress(Exception):
-            await asyncio.wait([running])
-        raise

@@ -1,4 +1,4 @@
-"""An observation: what the frontend sees of the whole deployment at one moment. `/metrics` and `/cluster` are two forms of it.
+"""An observation: what a process sees of the deployment at one moment. `/metrics` and `/cluster` are two forms of it.
 
 Values only; `dgs.api.observer` makes them. What is not known is None, and stays away from what is shown: nothing is invented.
 """
@@ -29,14 +29,14 @@ class RecordPartition:
     partition: int
     up: bool
     figures: SamplerFigures | None
-    member: str | None
-    pid: int | None
-    records_per_second: float | None
-    reported_s_ago: float | None
-    reflected: int
-    end: int | None
-    lag: int | None
-    lag_seconds: float | None
+    member: str | None = None
+    pid: int | None = None
+    records_per_second: float | None = None
+    reported_s_ago: float | None = None
+    reflected: int = 0
+    end: int | None = None
+    lag: int | None = None
+    lag_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +85,7 @@ class CheckpointSeen:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The deployment at one moment.
+    """The deployment at one moment, or as much of it as a process without the coordinator has.
 
     Attributes:
         records: all partitions of `record-batches`, in order.
@@ -99,7 +99,7 @@ class Observation:
 
     records: Sequence[RecordPartition]
     serving: Sequence[ServingPartitionSeen]
-    queries: int
+    queries: int | None
     barriers: Mapping[str, int]
     dead_letters: int | None
     checkpoint: CheckpointSeen | None = None

@@ -18,21 +18,25 @@ class Telemetry:
         metrics: of this process.
         freshness: as serving partitions measure it.
         wall_clock: seconds since 1970.
+        counts_entries: whether positions on this bus, and so lags, count entries, as on Kafka, instead of bytes.
     """
 
     bus: Bus
     metrics: Metrics
     freshness: Freshness
     wall_clock: Callable[[], float]
+    counts_entries: bool = False
 
     @classmethod
-    def of(cls, bus: Bus, *, clock: Callable[[], float], wall_clock: Callable[[], float]) -> Self:
+    def of(cls, bus: Bus, *, clock: Callable[[], float], wall_clock: Callable[[], float], counts_entries: bool = False) -> Self:
         """Return the sources of a process.
 
         Args:
             bus: its bus.
             clock: seconds that only grow.
             wall_clock: seconds since 1970.
+            counts_entries: see there.
         """
         metrics = Metrics(clock=clock)
-        return cls(bus, metrics, Freshness(metrics.observe_freshness, clock=clock, wall_clock=wall_clock), wall_clock)
+        freshness = Freshness(metrics.observe_freshness, clock=clock, wall_clock=wall_clock)
+        return cls(bus, metrics, freshness, wall_clock, counts_entries)

@@ -118,11 +118,36 @@ def flip(path: Path, at: int) -> None:
     path.write_bytes(content)
 
 
-async def test_a_log_without_its_end_file_is_read_from_its_segments(root: Path) -> None:
+@pytest.mark.parametrize("tail", ["half a payload", "zeros after a power loss"])
+async def test_a_log_without_its_end_file_is_read_from_its_segments(root: Path, tail: str) -> None:
     end_file(root).unlink()
     with segment(root).open("ab") as file:
-        file.write(TORN_TAILS["half a payload"])
+        file.write(TORN_TAILS[tail])
     assert await read_all(root) == SENT
+
+
+async def test_zeros_with_something_behind_them_are_damage_where_no_end_is_recorded(root: Path) -> None:
+    end_file(root).unlink()
+    with segment(root).open("ab") as file:
+        file.write(bytes(5000) + b"x")
+    with pytest.raises(CodecError, match="is damaged"):
+        await read_all(root)
+
+
+async def test_an_end_is_synced_where_appends_are(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced: set[str] = set()
+    fsync = os.fsync
+
+    def noted(fd: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{fd}").readlink().name)
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    bus = LocalBus(tmp_path / "log", fsync="batch")
+    await bus.ensure(RECORDS, 1)
+    await bus.end(RECORDS, ZERO)
+    await bus.close()
+    assert {end_file(tmp_path / "log").name, "0"} <= synced
 
 
 async def test_a_log_without_its_end_file_is_not_cut_at_a_damaged_entry(root: Path) -> None:
