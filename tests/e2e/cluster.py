@@ -2,10 +2,11 @@
 
 import http.client
 import json
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, ClassVar
 
+from tests.e2e.processes import SAMPLER
 from tests.e2e.service import Service
 
 
@@ -39,6 +40,26 @@ class Cluster(Service):
         """Return where each frontend answers alone."""
         return [m["url"] for m in self.cluster()["members"] if m["up"] and m["serving"]]
 
+    def samplers_up(self) -> list[int]:
+        """Return by sampler partition how many copies are up."""
+        return [len([c for c in s["copies"] if c["up"]]) for s in self.cluster()["samplers"]]
+
+    def writers(self) -> list[int]:
+        """Return by sampler partition how many copies write."""
+        return [len([c for c in s["copies"] if c["up"] and not c["stands_by"]]) for s in self.cluster()["samplers"]]
+
+    def first_samplers(self) -> list[int]:
+        """Return the ids of the processes of samplers that are no stand-bys."""
+        return [pid for pid in self.pids(SAMPLER) if not _is_standby(pid)]
+
+    def attempts(self, vid: int) -> int:
+        """Return how often a client has to ask for a seed until it is answered."""
+        for attempt in range(1, 4):
+            with suppress(OSError, http.client.HTTPException):
+                if self.get(f"/samples?vid={vid}", limit_s=5.0).status == 200:
+                    return attempt
+        raise AssertionError(f"no answer for seed {vid}")
+
     def ask(self, url: str, vids: list[int], accept: str = "application/json") -> bytes:
         """Ask one frontend for seeds."""
         body = json.dumps({"vids": vids}).encode()
@@ -52,3 +73,8 @@ class Cluster(Service):
                 content = answer.read()
                 assert answer.status == 200, content
                 return content
+
+
+def _is_standby(pid: int) -> bool:
+    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    return any(v.startswith(b"DGS_STANDBY_AFTER_S=1") for v in environment)

@@ -204,6 +204,14 @@ class Service:
         """Run `dgs-loader` over a file to its end, whatever that is."""
         return run("dgs-loader", *self._loading(pattern, data), *flags, cwd=self.folder)
 
+    def load_lines(self, pattern: Path, lines: Iterable[str], barrier: str) -> None:
+        """Load lines with a barrier behind them, and wait until they are servable."""
+        data = self.folder / f"{barrier}.data"
+        data.write_text("".join(lines))
+        ended = self.load(pattern, data, "--barrier", barrier)
+        assert ended.code == 0, ended.err
+        self.wait(barrier)
+
     def begin_load(self, pattern: Path, *flags: object) -> Loader:
         """Start a `dgs-loader` that takes lines as they are given to it."""
         loader = Loader([*self._loading(pattern, "-"), *map(str, flags)], self.folder)

@@ -27,10 +27,7 @@ def standing(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Path:
     service = Service(tmp_path_factory.mktemp("standing"), *graph.start_flags)
     try:
         service.start()
-        half = service.folder / "half.data"
-        half.write_text("".join(graph.lines[:HALF]))
-        assert service.load(graph.pattern_file, half, "--barrier", "half").code == 0
-        service.wait("half")
+        service.load_lines(graph.pattern_file, graph.lines[:HALF], "half")
         create(service)
         create(service)
         assert service.load(graph.pattern_file, graph.data_file, "--barrier", "whole").code == 0

@@ -37,11 +37,7 @@ def test_a_restored_deployment_answers_as_the_one_that_was_and_goes_on(new_servi
     service = new_service(*graph.start_flags, "--samplers", 2)
     service.start()
     half = len(graph.lines) // 2
-    first, rest = service.folder / "first.data", service.folder / "rest.data"
-    first.write_text("".join(graph.lines[:half]))
-    rest.write_text("".join(graph.lines[half:]))
-    assert service.load(graph.pattern_file, first, "--barrier", "first").code == 0
-    service.wait("first")
+    service.load_lines(graph.pattern_file, graph.lines[:half], "first")
     name = create(service)
     positions = service.get("/cluster").json()["positions"]
     assert checkpoint(service, "verify").out.startswith(f"{name} is whole")
@@ -49,7 +45,7 @@ def test_a_restored_deployment_answers_as_the_one_that_was_and_goes_on(new_servi
     assert f"checkpoint  {name}, " in service.dgs("status").out
     metrics = service.get("/metrics").text
     assert f"dgs_checkpoint_bytes {float(service.get('/cluster').json()['checkpoint']['bytes'])}" in metrics
-    assert service.load(graph.pattern_file, rest).code == 0  # is not in the checkpoint
+    service.load_lines(graph.pattern_file, graph.lines[half:], "rest")  # is not in the checkpoint
     service.kill_all()
 
     copy = restored(new_service, service)
@@ -59,8 +55,7 @@ def test_a_restored_deployment_answers_as_the_one_that_was_and_goes_on(new_servi
     assert all(a >= b for a, b in zip(copy.get("/cluster").json()["positions"], positions, strict=True))
     assert copy.get("/cluster").json()["log_id"] != name.rpartition("-")[2]
     assert copy.dgs("barrier", "status", "first").out == "READY\n"
-    assert copy.load(graph.pattern_file, rest, "--barrier", "rest").code == 0
-    copy.wait("rest")
+    copy.load_lines(graph.pattern_file, graph.lines[half:], "rest")
     assert not wrong(copy, graph, graph.oracle(), graph.seeds())
     reply = copy.request("POST", "/admin/checkpoint")
     done = "Creating Sampling Worker Checkpoint Successfully.\nCreating Serving Worker Checkpoint Successfully.\n"

@@ -1,13 +1,11 @@
 """A deployment in several processes: any frontend answers for any seed, and whoever dies, answers equal the oracle in the end."""
 
-import http.client
 import json
 import os
 import random
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +17,6 @@ from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import NewService
 from tests.e2e.inputs import Graph, write_graph
 from tests.e2e.processes import COORDINATOR, SAMPLER, SERVE, until
-from tests.e2e.service import Service
 from tests.e2e.test_checkpoints import create, restored
 from tests.e2e.watcher import Watcher
 
@@ -29,18 +26,12 @@ PROTOBUF = "application/x-protobuf"
 FIXED = ("--partitions", 4, "--serving-partitions", 4)
 
 
-def load(cluster: Service, graph: Graph, barrier: str) -> None:
-    ended = cluster.load(graph.pattern_file, graph.data_file, "--barrier", barrier)
-    assert ended.code == 0, ended.err
-    cluster.wait(barrier)
-
-
 @pytest.fixture(scope="module")
 def loaded_cluster(graph: Graph, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
     cluster = Cluster(tmp_path_factory.mktemp("cluster"), *graph.start_flags, *FIXED)
     try:
         cluster.start()
-        load(cluster, graph, "loaded")
+        cluster.load_lines(graph.pattern_file, graph.lines, "loaded")
         yield cluster
     finally:
         cluster.stop()
@@ -112,9 +103,10 @@ def test_a_load_during_which_all_kinds_of_processes_are_killed_is_complete(tmp_p
     cluster = Cluster(tmp_path, *large.start_flags, *FIXED)
     try:
         cluster.start()
+        cluster.load_lines(large.pattern_file, large.lines[:BEFORE], "before")
         with Watcher(cluster, large.seeds(), 4) as watcher:
             loader = cluster.begin_load(large.pattern_file, "--barrier", "loaded")
-            loader.feed(large.lines, LOAD_S)
+            loader.feed(large.lines[BEFORE:], LOAD_S)
             for role in rnd.sample([COORDINATOR, SAMPLER, SERVE, SAMPLER, SERVE], 5):
                 time.sleep(rnd.uniform(0.3, 0.9))
                 cluster.kill(role, rnd.randrange(len(cluster.pids(role)) or 1))
@@ -140,23 +132,14 @@ def copies(tmp_path: Path, large: Graph) -> Iterator[Cluster]:
         cluster.stop()
 
 
-def attempts(cluster: Cluster, vid: int) -> int:
-    """Return how often a client has to ask for a seed until it is answered."""
-    for attempt in range(1, 4):
-        with suppress(OSError, http.client.HTTPException):
-            if cluster.get(f"/samples?vid={vid}", limit_s=5.0).status == 200:
-                return attempt
-    raise AssertionError(f"no answer for seed {vid}")
-
-
 @pytest.mark.slow
 def test_with_two_copies_killing_one_loses_no_request_beyond_a_retry(copies: Cluster, large: Graph) -> None:
-    load(copies, large, "loaded")
+    copies.load_lines(large.pattern_file, large.lines, "loaded")
     vids, victim, most = large.seeds(), copies.pids(SERVE)[0], 0
     for i in range(300):
         if i == 100:
             os.kill(victim, signal.SIGKILL)
-        most = max(most, attempts(copies, vids[i % len(vids)]))
+        most = max(most, copies.attempts(vids[i % len(vids)]))
     assert most <= 2
     copies.until_ready()
     assert not wrong(copies, large, large.oracle(), vids)
@@ -188,11 +171,11 @@ def test_a_stand_by_takes_over_from_a_dead_sampler_and_steps_back(tmp_path: Path
     cluster = Cluster(tmp_path, *large.start_flags, *FIXED, "--standbys", 1)
     try:
         cluster.start()
-        until("the stand-bys stand by", lambda: writers(cluster) == [1] * 4 and copies_of_samplers(cluster) == [2] * 4)
+        until("the stand-bys stand by", lambda: cluster.writers() == [1] * 4 and cluster.samplers_up() == [2] * 4)
         loader = cluster.begin_load(large.pattern_file, "--barrier", "loaded")
         loader.feed(large.lines, LOAD_S)
         time.sleep(LOAD_S / 4)
-        sleeping = [pid for pid in cluster.pids(SAMPLER) if not stands_by(pid)]
+        sleeping = cluster.first_samplers()
         assert len(sleeping) == 2
         for pid in sleeping:
             os.kill(pid, signal.SIGSTOP)  # not to be started again, and to wake up as a stale owner later
@@ -205,24 +188,11 @@ def test_a_stand_by_takes_over_from_a_dead_sampler_and_steps_back(tmp_path: Path
         assert ended.code == 0, ended.err
         cluster.wait("loaded")
         assert not wrong(cluster, large, large.oracle(), large.seeds())
-        load(cluster, large, "again")
-        until("the stand-bys stand by again", lambda: writers(cluster) == [1] * 4)
+        cluster.load_lines(large.pattern_file, large.lines, "again")
+        until("the stand-bys stand by again", lambda: cluster.writers() == [1] * 4)
         assert not wrong(cluster, large, large.oracle(), large.seeds())
     finally:
         cluster.stop()
-
-
-def copies_of_samplers(cluster: Cluster) -> list[int]:
-    return [len([c for c in s["copies"] if c["up"]]) for s in cluster.cluster()["samplers"]]
-
-
-def writers(cluster: Cluster) -> list[int]:
-    return [len([c for c in s["copies"] if c["up"] and not c["stands_by"]]) for s in cluster.cluster()["samplers"]]
-
-
-def stands_by(pid: int) -> bool:
-    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-    return any(v.startswith(b"DGS_STANDBY_AFTER_S=1") for v in environment)
 
 
 @pytest.mark.slow

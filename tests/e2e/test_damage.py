@@ -60,9 +60,7 @@ def damaged() -> list[bytes]:
 def test_a_corrupt_record_entry_is_passed_over_and_kept_and_the_stream_goes_on(new_service: NewService, graph: Graph) -> None:
     service = new_service(*graph.start_flags)
     service.start()
-    half = service.folder / "half.data"
-    half.write_text("".join(graph.lines[:2000]))
-    assert service.load(graph.pattern_file, half).code == 0
+    service.load_lines(graph.pattern_file, graph.lines[:2000], "half")
     bad = damaged()
     positions = {p: append(service, RECORDS, p, bad) for p in (0, 3)}
     ended = service.load(graph.pattern_file, graph.data_file, "--barrier", "b")
@@ -84,10 +82,7 @@ def test_a_corrupt_record_entry_is_passed_over_and_kept_and_the_stream_goes_on(n
 def test_a_corrupt_sample_entry_is_passed_over_and_kept_and_the_stream_goes_on(new_service: NewService, graph: Graph) -> None:
     service = new_service(*graph.start_flags)
     service.start()
-    half = service.folder / "half.data"
-    half.write_text("".join(graph.lines[:2000]))
-    assert service.load(graph.pattern_file, half, "--barrier", "half").code == 0
-    service.wait("half")
+    service.load_lines(graph.pattern_file, graph.lines[:2000], "half")
     path = service.data_dir / "dead-letters" / "serving-1.jsonl"
     append(service, SAMPLES, 1, [b"garbage", bytes(64)])
     until("both are kept", lambda: len(letters(path)) == 2)

@@ -46,16 +46,8 @@ def loaded(new_service: NewService, graph: Graph, disk: FailingDisk, fsync: str)
     service = new_service(*graph.start_flags, "--fsync", fsync, "--disk-free-min-bytes", 0)
     service.data_dir = disk.path / "state"
     service.start()
-    load(service, graph, graph.lines[:BEFORE], "before")
+    service.load_lines(graph.pattern_file, graph.lines[:BEFORE], "before")
     return service
-
-
-def load(service: Service, graph: Graph, lines: list[str], barrier: str) -> None:
-    data = service.folder / f"{barrier}.data"
-    data.write_text("".join(lines))
-    ended = service.load(graph.pattern_file, data, "--barrier", barrier)
-    assert ended.code == 0, ended.err
-    service.wait(barrier)
 
 
 def begin(service: Service, graph: Graph) -> Loader:
@@ -72,7 +64,7 @@ def assert_goes_on(service: Service, graph: Graph, disk: FailingDisk) -> None:
     disk.mount_again()
     service.start()
     assert service.dgs("barrier", "status", "before").out == "READY\n"
-    load(service, graph, graph.lines[BEFORE:], "rest")
+    service.load_lines(graph.pattern_file, graph.lines[BEFORE:], "rest")
     assert not wrong(service, graph, graph.oracle(), graph.seeds())
 
 

@@ -32,11 +32,7 @@ def started(new_service: NewService, graph: Graph, disk: SmallDisk, *flags: obje
     service = new_service(*graph.start_flags, "--samplers", 2, *flags)
     service.data_dir = disk.path / "state"
     service.start()
-    first = service.folder / "first.data"
-    first.write_text("".join(graph.lines[:BEFORE]))
-    ended = service.load(graph.pattern_file, first, "--barrier", "before")
-    assert ended.code == 0, ended.err
-    service.wait("before")
+    service.load_lines(graph.pattern_file, graph.lines[:BEFORE], "before")
     return service
 
 

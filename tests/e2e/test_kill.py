@@ -32,10 +32,7 @@ def service(new_service: NewService, large: Graph) -> Service:
     """A service of three kinds of processes and two samplers, with the first lines loaded and servable."""
     service = new_service(*large.start_flags, "--samplers", 2)
     service.start()
-    first = service.folder / "first.data"
-    first.write_text("".join(large.lines[:BEFORE]))
-    assert service.load(large.pattern_file, first, "--barrier", "before").code == 0
-    service.wait("before")
+    service.load_lines(large.pattern_file, large.lines[:BEFORE], "before")
     return service
 
 

@@ -29,12 +29,10 @@ def killed(new_service: NewService, graph: Graph) -> tuple[Service, list[str]]:
     service = new_service(*graph.start_flags, "--samplers", 2)
     service.start()
     half = len(graph.lines) // 2
-    first, second = service.folder / "first.data", service.folder / "second.data"
-    first.write_text("".join(graph.lines[:half]))
+    second = service.folder / "second.data"
     later = graph.lines[half - 100 :] + changed(graph.lines[:half])
     second.write_text("".join(later))
-    assert service.load(graph.pattern_file, first, "--barrier", "first").code == 0
-    service.wait("first")
+    service.load_lines(graph.pattern_file, graph.lines[:half], "first")
     assert service.terminate() == 0
     service.start("--commit-interval-ms", 60_000)
     assert service.load(graph.pattern_file, second, "--barrier", "second").code == 0

@@ -37,10 +37,7 @@ def checkpointed(new_service: NewService, graph: Graph) -> Service:
     """A stopped service, of which there is a checkpoint, and which has taken half of the data since."""
     service = new_service(*graph.start_flags)
     service.start()
-    half = service.folder / "half.data"
-    half.write_text("".join(graph.lines[:2000]))
-    assert service.load(graph.pattern_file, half, "--barrier", "half").code == 0
-    service.wait("half")
+    service.load_lines(graph.pattern_file, graph.lines[:2000], "half")
     create(service)
     assert service.load(graph.pattern_file, graph.data_file, "--barrier", "whole").code == 0
     service.wait("whole")

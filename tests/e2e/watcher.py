@@ -10,7 +10,10 @@ from tests.e2e.service import Service
 
 
 class Watcher:
-    """Asks for some seeds all the time, and keeps what must never go back: positions and watermarks, by serving partition."""
+    """Asks for some seeds all the time, and keeps what must never go back: positions and watermarks, by serving partition.
+
+    A watermark may go back when a record partition gets its first data, so all of them are to have some before.
+    """
 
     def __init__(self, service: Service, vids: Iterable[int], serving_partitions: int = 2) -> None:
         self.seen = 0

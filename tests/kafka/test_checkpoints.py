@@ -17,17 +17,12 @@ def test_a_restored_deployment_goes_on_with_the_logs_of_the_old_one(kafka: Clust
     service = new_service(*graph.start_flags, *SIZE, "--bus", kafka.url("restored"))
     service.start()
     half = len(graph.lines) // 2
-    first, rest = service.folder / "first.data", service.folder / "rest.data"
-    first.write_text("".join(graph.lines[:half]))
-    rest.write_text("".join(graph.lines[half:]))
-    assert service.load(graph.pattern_file, first, "--barrier", "first").code == 0
-    service.wait("first")
+    service.load_lines(graph.pattern_file, graph.lines[:half], "first")
     name = create(service)
     assert checkpoint(service, "verify").out.startswith(f"{name} is whole")
     log_id = service.get("/cluster").json()["log_id"]
     # Orders and records that the checkpoint does not have.
-    assert service.load(graph.pattern_file, rest, "--barrier", "rest").code == 0
-    service.wait("rest")
+    service.load_lines(graph.pattern_file, graph.lines[half:], "rest")
     service.kill_all()
 
     copy = restored(new_service, service)

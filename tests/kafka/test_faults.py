@@ -32,10 +32,7 @@ def started(new_service: NewService, large: Graph, url: str) -> Service:
     size = ("--partitions", PARTITIONS, "--serving-partitions", SERVING, "--samplers", 2)
     service = new_service(*large.start_flags, *size, "--bus", url)
     service.start()
-    first = service.folder / "first.data"
-    first.write_text("".join(large.lines[:BEFORE]))
-    assert service.load(large.pattern_file, first, "--barrier", "before").code == 0
-    service.wait("before")
+    service.load_lines(large.pattern_file, large.lines[:BEFORE], "before")
     return service
 
 
