@@ -48,6 +48,7 @@ class Disks:
         self._random = random.Random(f"{seed}/disks")
         self._folder = folder
         self._restores = 0
+        self._gone_back: set[str] = set()
 
     @property
     def parts(self) -> list[str]:
@@ -78,7 +79,11 @@ class Disks:
 
     def end_copy(self, name: str, copy: str, promoted: bool) -> None:
         """Let go of a copy, or have it take the place of the first."""
-        self._logs.pinned.discard(self._place(name))
+        # Who is about to truncate may know the newer state only, so the log of one that has gone back stays for good.
+        if promoted:
+            self._gone_back.add(name)
+        if name not in self._gone_back:
+            self._logs.pinned.discard(self._place(name))
         if promoted and name in self.stores:
             self.stores[name] = self.stores[copy]
         elif promoted:
@@ -132,8 +137,11 @@ class Disks:
     def _older(self, name: str, back: int) -> SimStore:
         place = self._place(name)
         first = self._logs.log(place).first if place in self._logs.journal else 0
-        while (store := self.stores[name].older(back)).position < first:
-            back = min(back, len(self.stores[name].commits)) - 1
+        newest = self.stores[name]
+        if newest.position < first:
+            raise ViolationError(f"the log of {name} begins at {first}, behind its newest commit at {newest.position}")
+        while (store := newest.older(back)).position < first:
+            back = min(back, len(newest.commits)) - 1
         return store
 
     def _lose_snapshots(self, name: str, back: int) -> None:

@@ -15,6 +15,7 @@ from tests.sim.deployment import SimDeployment, first_of
 from tests.sim.faults import Crash, Fault
 from tests.sim.invariants import ViolationError
 from tests.sim.limits import low_limits
+from tests.sim.watchdog import watched
 from tests.sim.workload import Workload
 
 REST_S = 11.0
@@ -55,12 +56,12 @@ def run(script: Script) -> Outcome:
     """Run a history.
 
     Raises:
-        ViolationError: an invariant does not hold, or it never comes to rest.
+        ViolationError: an invariant does not hold, or it never comes to rest, or to an end.
     """
     loop = VirtualLoop()
     loop.set_exception_handler(lambda *_: None)
     try:
-        with low_limits(script.workload), TemporaryDirectory(prefix="dgs-sim-", dir=_memory_folder()) as folder:
+        with watched(), low_limits(script.workload), TemporaryDirectory(prefix="dgs-sim-", dir=_memory_folder()) as folder:
             return loop.run_until_complete(_run(script, Path(folder)))
     finally:
         loop.close()

@@ -13,6 +13,7 @@ from tests.sim.report import Tally, explain
 
 Found = tuple[int, Outcome | str]
 """A seed and what its history was like, or what does not hold in it."""
+PROGRESS_S = 60.0
 
 
 def fresh_seed() -> int:
@@ -40,15 +41,19 @@ def simulate(seeds: Iterable[int], *, jobs: int, tell: Callable[[str], None], un
     Args:
         seeds: in the order in which they are begun.
         jobs: processes.
-        tell: gets the report.
+        tell: gets the report, and before it what is done once a minute.
         until: whether to begin no more.
     """
     began, tally, failed = time.monotonic(), Tally(), None
+    told = began
     for seed, outcome in _found(itertools.takewhile(lambda _: not until(), seeds), jobs):
         if isinstance(outcome, str):
             failed = seed, outcome
             break
         tally.add(outcome)
+        if time.monotonic() >= told + PROGRESS_S:
+            told = time.monotonic()
+            tell(f"{tally.histories} histories after {told - began:.0f} s")
     if failed is not None:
         get_ready()
         tell(explain(*failed))

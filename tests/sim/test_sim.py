@@ -1,7 +1,9 @@
 """Histories of the simulator: fresh and fixed ones, those that ever failed, and what the simulator itself has to keep."""
 
+import asyncio
 import itertools
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,12 +11,15 @@ from pathlib import Path
 
 import pytest
 
+from dgs.testing.loop import VirtualLoop
 from tests.sim.bugs import planted
 from tests.sim.faults import Crash, DiskRefuses, Fault
 from tests.sim.history import Script, run, script
+from tests.sim.invariants import ViolationError
 from tests.sim.report import explain
 from tests.sim.runner import fresh_seed, simulate
 from tests.sim.shrink import shrunk
+from tests.sim.watchdog import watched
 
 HERE = Path(__file__).parent
 ROOT = HERE.parents[1]
@@ -73,6 +78,24 @@ def test_a_failure_is_shrunk_and_explained() -> None:
         told = explain(seed, "what does not hold")
     assert f"make sim SEEDS={seed}-{seed}" in told
     assert all(f"  {step}\n" in f"{told}\n" for step in small.workload.steps)
+
+
+def test_what_goes_round_in_circles_is_ended() -> None:
+    async def round_and_round() -> None:
+        while True:
+            try:
+                await asyncio.sleep(1)
+            except Exception:
+                continue
+
+    loop = VirtualLoop()
+    timer = signal.getitimer(signal.ITIMER_REAL)
+    try:
+        with pytest.raises(ViolationError, match="no end after"), watched(0.1):
+            loop.run_until_complete(round_and_round())
+    finally:
+        loop.close()
+    assert (signal.getitimer(signal.ITIMER_REAL)[0] > 0) == (timer[0] > 0), "that of the test goes on"
 
 
 def fails(history: Script) -> bool:
