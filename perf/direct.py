@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from statistics import median
-from typing import ClassVar
 
 import numpy as np
 from dgs_client import Client
@@ -25,7 +24,7 @@ from perf.graph import Graph, Shape
 from perf.machine import this_machine
 from perf.process import cpu_seconds
 from perf.report import Row, print_table, write_json
-from perf.service import Service
+from perf.service import ClusterService, Service
 
 RESULTS = Path(__file__).parent / "results"
 SHAPE, VERTICES, PARTITIONS = Shape(10, 5, 10), 20_000, 4
@@ -33,12 +32,6 @@ SEEDS = (1, 64)
 """Of a request."""
 CHECKED = 16
 """Requests whose answers are compared, of each number of seeds."""
-
-
-class Cluster(Service):
-    """A running `dgs cluster up`."""
-
-    COMMAND: ClassVar[tuple[str, ...]] = ("cluster", "up")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +50,7 @@ def measure(graph: Graph, rounds: int, seconds: float) -> list[Row]:
         WrongAnswerError: an answer is not the oracle's, or the two do not answer alike.
     """
     rows = []
-    with Cluster(graph, "--samplers", 1, "--frontends", 2, "--partitions", 2, "--serving-partitions", PARTITIONS) as service:
+    with ClusterService(graph, "--samplers", 1, "--frontends", 2, "--partitions", 2, "--serving-partitions", PARTITIONS) as service:
         service.load(graph.batches())
         owners = service.connection.get("/cluster/map").json()["owners"]
         asked = owners[0][0]

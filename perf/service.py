@@ -153,14 +153,15 @@ class ClusterService(Service):
         return next(v.decode().partition("=")[2] for v in environment if v.startswith(b"DGS_COORDINATOR="))
 
     def until_ready(self) -> None:
-        """Wait until every frontend answers."""
+        """Wait until every frontend answers, and the one that is asked knows who answers for each serving partition."""
         super().until_ready()
-        while True:
-            cluster = self.connection.get("/cluster").json()
-            copies = [c for s in cluster["serving"] for c in s["copies"]]
-            if len({c["member"] for c in copies}) == len(self.processes["serve"]) and all(c["caught_up"] for c in copies):
-                return
+        while not (self._all_answer() and all(self.connection.get("/cluster/map").json()["owners"])):
             time.sleep(_POLL_S)
+
+    def _all_answer(self) -> bool:
+        cluster = self.connection.get("/cluster").json()
+        copies = [c for s in cluster["serving"] for c in s["copies"]]
+        return len({c["member"] for c in copies}) == len(self.processes["serve"]) and all(c["caught_up"] for c in copies)
 
 
 def settle(server: str) -> None:

@@ -29,11 +29,12 @@ def graph(tmp_path_factory: pytest.TempPathFactory) -> Graph:
 
 
 def loaded(cluster: Cluster, graph: Graph) -> str:
-    """Start a cluster and load the graph; return the positions behind it."""
+    """Start a cluster, load the graph, and wait until the frontend knows all owners; return the positions behind it."""
     cluster.start()
     ended = cluster.load(graph.pattern_file, graph.data_file, "--barrier", "loaded")
     assert ended.code == 0, ended.err
     cluster.wait("loaded")
+    until("every partition has an owner", lambda: all(owners(cluster)))
     return ended.out
 
 

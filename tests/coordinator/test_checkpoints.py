@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import BinaryIO
@@ -31,6 +31,7 @@ from dgs.store.objects import Objects, check
 from dgs.store.participation import Participation, Sending, SendingPartition
 from dgs.store.rocks import RocksStore
 from dgs.store.snapshots import SnapshotFolder
+from tests.waiting import until
 
 SEGMENT_BYTES = 4096
 ENTRY = b"x" * 500
@@ -130,12 +131,6 @@ async def world(tmp_path: Path, deployment: Deployment) -> AsyncIterator[World]:
     await world.bus.close()
     for store in world.stores:
         store.close()
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110  # what it looks at tells nobody
-            await asyncio.sleep(0.01)
 
 
 async def test_a_checkpoint_has_states_and_the_logs_behind_them(world: World) -> None:

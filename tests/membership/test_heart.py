@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -24,6 +23,7 @@ from dgs.membership.heartbeat import (
 )
 from dgs.membership.link import OwnLink
 from dgs.telemetry.figures import SamplerFigures, ServingFigures
+from tests.waiting import until
 
 SAMPLER = SamplerReport(1, SamplerFigures(7, 6, 5, {"refused": 4}, 3, 2, 1), 9)
 SERVING = ServingReport(0, True, False, 8, 4, (1 << 60, 2), -5, ServingFigures(3, snapshot_at=0.5), (3, 4), 1, None)
@@ -62,12 +62,6 @@ class Coordinator:
         if self.fails is not None:
             raise self.fails
         return self.news
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110  # what it looks at tells nobody
-            await asyncio.sleep(0.001)
 
 
 async def test_a_member_works_on_with_what_it_heard_last(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:

@@ -20,6 +20,7 @@ from dgs.testing.oracle import Expected
 from dgs.testing.plain import plain
 from dgs.troubles import Troubles
 from tests.machines.world import World
+from tests.waiting import until
 
 S0 = PartitionIndex(0)
 
@@ -132,9 +133,3 @@ class Deployment:
     def expected(self) -> list[Expected]:
         oracle = self.world.oracle()
         return [oracle.ego_graph(self.world.query, seed) for seed in range(17)]
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - as users see it
-            await asyncio.sleep(0.002)

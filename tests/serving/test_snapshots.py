@@ -17,7 +17,8 @@ from dgs.serving.machine import ServingMachine
 from dgs.store.snapshots import SnapshotDraft
 from dgs.testing.graph import Edge
 from tests.machines.world import FAILURES_MOST, World
-from tests.serving.partition import S0, Bus, Deployment, until
+from tests.serving.partition import S0, Bus, Deployment
+from tests.waiting import until
 
 PARAMS = {"vtype": 1, "etype": 1, "strategy": "topk_by_timestamp", "fanout": 2}
 EDGES = 300

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -26,6 +26,7 @@ from dgs.store.memory import MemoryStore
 from dgs.telemetry.freshness import Freshness
 from dgs.telemetry.metrics import Metrics
 from dgs.telemetry.observation import Observation
+from tests.waiting import until
 
 HERE = Path(__file__).parent
 SCHEMA = Schema.parse((HERE / "jodie.schema.json").read_text())
@@ -107,12 +108,6 @@ async def running(*workers: SamplerWorker | ServingWorker) -> AsyncIterator[None
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110 - as users see it
-            await asyncio.sleep(0.001)
 
 
 async def reflects(serving: ServingWorker, end: Position) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import errno
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import pytest
@@ -24,6 +24,7 @@ from dgs.store.base import Batch
 from dgs.store.memory import MemoryStore
 from dgs.testing import graph
 from dgs.troubles import Troubles
+from tests.waiting import until
 
 ZERO = PartitionIndex(0)
 PLAN = {
@@ -147,12 +148,6 @@ async def running(worker: SamplerWorker) -> AsyncIterator[None]:
     assert not task.done(), task.exception()
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110  # as users see it
-            await asyncio.sleep(0.001)
 
 
 async def test_commits_that_the_disk_refuses_are_made_once_it_takes_them(world: World) -> None:

@@ -1,7 +1,7 @@
 """A stand-by keeps its hands off while another copy writes, takes over when it is gone, and steps back when it is there again."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,6 +12,7 @@ from dgs.codec.entries import BlockPack, Note, decode_entry, encode_blocks
 from dgs.core.blocks import MARK, Blocks, single
 from dgs.core.types import PartitionIndex, Position
 from dgs.sampler.standby import Follower, Standby, StandbyOutbox, Standing
+from tests.waiting import until
 
 ZERO = PartitionIndex(0)
 AFTER_S = 0.15
@@ -72,12 +73,6 @@ async def running(world: World) -> AsyncIterator[None]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
-        while not condition():  # noqa: ASYNC110  # what it looks at tells nobody
-            await asyncio.sleep(0.005)
 
 
 async def test_what_another_copy_has_written_is_acknowledged_and_not_written_again(world: World) -> None:
