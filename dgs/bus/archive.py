@@ -3,13 +3,34 @@
 Checkpoints copy logs this way. Whoever asks for segments sees to it that none is truncated meanwhile.
 """
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
-from dgs.bus.segments import segment_bases, segment_path
+from dgs.bus.segments import PartitionLog, segment_bases, segment_path
 from dgs.bus.tail import Tail, TailFile
-from dgs.core.errors import PositionError
+from dgs.core.errors import NotFoundError, PositionError, StateError
 from dgs.core.types import PartitionIndex, Position
+
+
+def open_files(directory: Path) -> PartitionLog:
+    """Return a log as it stands, to be looked at; a service may work on it meanwhile.
+
+    Raises:
+        NotFoundError: nothing was appended yet.
+        StateError: its end is not recorded.
+    """
+    with ExitStack() as stack:
+        try:
+            log = PartitionLog(directory, read_only=True)
+        except FileNotFoundError:
+            raise NotFoundError(f"{directory} holds no log: nothing has been appended to it yet") from None
+        stack.callback(log.close)
+        if log.tail.read() is None and segment_bases(directory):
+            raise StateError(f"{log.tail.path} is damaged or empty; the next start of the service finds the end again")
+        log.end()
+        stack.pop_all()
+    return log
 
 
 class Segment(NamedTuple):

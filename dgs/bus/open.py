@@ -1,16 +1,22 @@
 """From a URL to a bus, or to its files: the one place that knows which implementations there are. The composition root calls it."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import get_args
 from urllib.parse import unquote, urlsplit
 
+from dgs.bus.archive import open_files, partition_directory
 from dgs.bus.base import Bus
 from dgs.bus.kafka.address import FORM, KafkaAddress
 from dgs.bus.kafka.options import KafkaOptions
 from dgs.bus.limits import NO_LIMITS, AppendLimits
 from dgs.bus.local import Fsync, LocalBus
+from dgs.bus.log import Log
 from dgs.bus.memory import MemoryBus
+from dgs.core.deployment import Deployment
 from dgs.core.errors import InputError, StateError
+from dgs.core.types import PartitionIndex
 
 _FORMS = f"local:///absolute/path (files that the processes of this host share), {FORM}, or memory:// (one process, for tests)"
 
@@ -63,11 +69,17 @@ def open_bus(
 
 
 def _kafka_bus(address: KafkaAddress, options: KafkaOptions) -> Bus:
-    try:
+    with _needs_kafka():
         from dgs.bus.kafka.bus import KafkaBus
+    return KafkaBus(address, options)
+
+
+@contextmanager
+def _needs_kafka() -> Iterator[None]:
+    try:
+        yield
     except ImportError as e:
         raise InputError(f"a bus on Kafka needs more than is installed ({e}): pip install 'dgs[kafka]'") from None
-    return KafkaBus(address, options)
 
 
 def log_directory(bus: str, own: Path) -> Path:
@@ -78,6 +90,27 @@ def log_directory(bus: str, own: Path) -> Path:
     """
     path = local_path(bus) if bus else own
     if path is None:
-        hint = "; kcat, or another tool of Kafka, shows them" if kafka_address(bus) is not None else ""
-        raise StateError(f"the logs of {own.parent} are on {bus}, not in files of this host{hint}")
+        raise StateError(f"the logs of {own.parent} are on {bus}, not in files of this host")
     return path
+
+
+def open_log(deployment: Deployment, own: Path, topic: str, partition: PartitionIndex, kafka: KafkaOptions | None = None) -> Log:
+    """Return a log of a deployment as it stands, for who only looks.
+
+    Args:
+        deployment: whose it is.
+        own: where its data directory has the logs, unless they are on another bus.
+        topic: which one.
+        partition: of the topic.
+        kafka: how to talk to Kafka; None for the defaults.
+
+    Raises:
+        NotFoundError: nothing was appended yet, or the log is gone.
+        StateError: its end is not recorded, it is another deployment's, or neither in files nor on Kafka.
+        UnreachableError: no broker answers.
+    """
+    if (address := kafka_address(deployment.bus)) is not None:
+        with _needs_kafka():
+            from dgs.bus.kafka.log import KafkaLog
+        return KafkaLog(address, kafka or KafkaOptions(), topic, partition, deployment.log_id)
+    return open_files(partition_directory(log_directory(deployment.bus, own), topic, partition))

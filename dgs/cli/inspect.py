@@ -4,6 +4,7 @@ The commands read options and print; what they print comes from `dgs.inspection`
 """
 
 import json
+import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dgs.cli.inspect_text import dead_letters_text, logs_text, partition_text, vertex_text
+from dgs.config import load
 from dgs.core.errors import CodecError, InputError
 
 if TYPE_CHECKING:
@@ -121,9 +123,10 @@ def dead_letters(data_dir: Path, output: str) -> None:
 
 
 def _subject(data_dir: Path) -> "Subject":
-    from dgs.inspection.subject import Subject  # numpy and the codec are needed from here on
+    from dgs.bus.kafka.options import KafkaOptions  # numpy and the codec are needed from here on
+    from dgs.inspection.subject import Subject
 
-    return Subject(data_dir)
+    return Subject(data_dir, KafkaOptions.of(load({}, os.environ)))
 
 
 def _list_logs(subject: "Subject", verify: bool, output: str) -> None:
@@ -160,7 +163,7 @@ def _verified(subject: "Subject", topic: str, partition: int, start: int | None)
     reader = EntryReader(subject.deployment.schema, {})
     counts = {"entries": 0, "unreadable": 0}
     damage = None
-    with LogView(subject.log(topic, partition)) as view:
+    with LogView(subject, topic, partition) as view:
         try:
             for entry in view.entries(start):
                 counts["entries"] += 1
@@ -178,7 +181,7 @@ def _list_entries(subject: "Subject", topic: str, partition: int, start: int | N
     from dgs.inspection.log import LogView
 
     reader = EntryReader(subject.deployment.schema, subject.barrier_names())
-    with LogView(subject.log(topic, partition)) as view:
+    with LogView(subject, topic, partition) as view:
         views = (reader.view(e) for e in islice(view.entries(start), limit or None))
         if output == "json":
             extent = asdict(view.extent())

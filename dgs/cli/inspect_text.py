@@ -13,8 +13,8 @@ def logs_text(found: dict[str, Any]) -> str:
     lines = [f"{'log':<20} {'begin':>14} {'end':>14} {'segments':>8} {'bytes':>14}"]
     for log in found["logs"]:
         lines.append(
-            f"{log['topic'] + '/' + str(log['partition']):<20} {log['begin']:>14} {log['end']:>14} {log['segments']:>8}"
-            f" {log['bytes']:>14}"
+            f"{log['topic'] + '/' + str(log['partition']):<20} {log['begin']:>14} {log['end']:>14}"
+            f" {_of_files(log['segments']):>8} {_of_files(log['bytes']):>14}"
             + ("" if log["exists"] else "  nothing appended yet")
             + (f"  {log['damage'] or 'whole'}" if "damage" in log else "")
         )
@@ -80,7 +80,7 @@ def _serving(found: dict[str, Any]) -> Iterator[str]:
 
 def _behind(found: dict[str, Any]) -> str:
     log = found["log"]
-    return f", {log['end'] - found['position']} bytes before the end of its log" if log else ""
+    return f", {log['end'] - found['position']} {log['counts']} before the end of its log" if log else ""
 
 
 def _vertex(found: dict[str, Any]) -> Iterator[str]:
@@ -115,6 +115,11 @@ def _value(value: Any) -> str:
     if isinstance(value, list) and len(value) > LIST_MOST:
         return f"[{', '.join(map(str, value[:LIST_MOST]))}, … {len(value)} in all]"
     return json.dumps(value, ensure_ascii=False)
+
+
+def _of_files(figure: int | None) -> str:
+    """Return what is told of the files of a log, which one on Kafka does not have."""
+    return "-" if figure is None else str(figure)
 
 
 def _listed(values: Iterable[object]) -> str:

@@ -1,15 +1,13 @@
-"""One log partition as its files are: begin, end, segments, and its entries one after the other."""
+"""One log partition as it stands, in files or on Kafka: begin, end, segments, and its entries one after the other."""
 
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from dgs.bus.base import Entry
-from dgs.bus.segments import PartitionLog
-from dgs.core.errors import CodecError, InputError, NotFoundError, PositionError, StateError
-from dgs.core.types import Position
+from dgs.bus.open import open_log
+from dgs.core.errors import CodecError, InputError, NotFoundError, PositionError
+from dgs.core.types import PartitionIndex, Position
 from dgs.inspection.subject import Subject
 
 _READ_BYTES = 1 << 20
@@ -22,48 +20,43 @@ class Extent:
     Attributes:
         begin: position of the first entry that is kept.
         end: position after the last entry.
-        segments: number of files.
-        bytes: their size on the disk; an append under way counts.
+        segments: number of files; None on Kafka, which has its own.
+        bytes: their size on the disk; an append under way counts. None on Kafka.
     """
 
     begin: int
     end: int
-    segments: int
-    bytes: int
+    segments: int | None
+    bytes: int | None
 
 
 class LogView:
     """A log partition opened for reading, until `close` or the end of a `with` block.
 
     Raises:
-        NotFoundError: nothing was appended yet.
-        StateError: its end is not recorded.
+        NotFoundError: there is no such topic or partition, or nothing was appended yet.
+        StateError: its end is not recorded, or it is another deployment's.
+        UnreachableError: it is on Kafka, and no broker answers.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        with ExitStack() as stack:
-            try:
-                self._log = PartitionLog(path, read_only=True)
-            except FileNotFoundError:
-                raise NotFoundError(f"{path} holds no log: nothing has been appended to it yet") from None
-            stack.callback(self._log.close)
-            if self._log.tail.read() is None and any(path.glob("[0-9]*.log")):
-                raise StateError(f"{self._log.tail.path} is damaged or empty; the next start of the service finds the end again")
-            self._log.end()
-            stack.pop_all()
+    def __init__(self, subject: Subject, topic: str, partition: int) -> None:
+        self._path = subject.log_files(topic, partition)
+        self._log = open_log(subject.deployment, subject.directory.log, topic, PartitionIndex(partition), subject.kafka)
 
     def extent(self) -> Extent:
         """Return how large it is now."""
+        begin, end = self._log.begin(), self._log.end()
+        if self._path is None:
+            return Extent(begin, end, None, None)
         sizes = [p.stat().st_size for p in self._path.glob("[0-9]*.log")]
-        return Extent(self._log.begin(), self._log.end(), len(sizes), sum(sizes))
+        return Extent(begin, end, len(sizes), sum(sizes))
 
     def entries(self, start: int | None = None, stop: int | None = None) -> Iterator[Entry]:
         """Yield the entries from one position, the first one kept if None is given, up to another, or to where the log ends now.
 
         Raises:
             InputError: no entry can start there.
-            CodecError: the file is damaged; names file and position.
+            CodecError: it is damaged; names file and position.
         """
         end = self._log.end() if stop is None else Position(stop)
         at = Position(self._log.begin() if start is None else start)
@@ -87,7 +80,7 @@ class LogView:
             raise InputError(f"position {start} is beyond the end of the log ({end})")
 
     def close(self) -> None:
-        """Close the files."""
+        """Close the files, or the connections."""
         self._log.close()
 
     def __enter__(self) -> Self:
@@ -104,7 +97,7 @@ def list_logs(subject: Subject) -> list[dict[str, Any]]:
         for partition in range(count):
             about: dict[str, Any] = {"topic": topic, "partition": partition, "exists": True}
             try:
-                with LogView(subject.log(topic, partition)) as view:
+                with LogView(subject, topic, partition) as view:
                     found.append(about | asdict(view.extent()))
             except NotFoundError:
                 found.append(about | {"exists": False, **asdict(Extent(0, 0, 0, 0))})

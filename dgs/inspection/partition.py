@@ -29,10 +29,10 @@ def describe_serving_partition(subject: Subject, partition: int) -> dict[str, An
     return {"kind": "serving", "partition": partition} | found | {"log": _log(subject, SAMPLES, partition)}
 
 
-def _log(subject: Subject, topic: str, partition: int) -> dict[str, int] | None:
+def _log(subject: Subject, topic: str, partition: int) -> dict[str, Any] | None:
     try:
-        with LogView(subject.log(topic, partition)) as view:
+        with LogView(subject, topic, partition) as view:
             extent = view.extent()
     except NotFoundError:
         return None
-    return {"begin": extent.begin, "end": extent.end}
+    return {"begin": extent.begin, "end": extent.end, "counts": "entries" if extent.bytes is None else "bytes"}

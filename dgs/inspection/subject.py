@@ -7,7 +7,8 @@ from pathlib import Path
 
 from dgs.bus.archive import partition_directory
 from dgs.bus.base import RECORDS, SAMPLES
-from dgs.bus.open import log_directory
+from dgs.bus.kafka.options import KafkaOptions
+from dgs.bus.open import kafka_address, log_directory
 from dgs.coordinator.state_file import StateFile
 from dgs.core.deployment import Deployment
 from dgs.core.errors import InputError, NotFoundError
@@ -20,12 +21,17 @@ from dgs.datadir import DataDir
 class Subject:
     """A data directory that holds a deployment.
 
+    Args:
+        root: of it.
+        kafka: how to talk to Kafka, where the logs are there; None for the defaults.
+
     Raises:
         InputError: it holds none.
         StateError: its deployment.json cannot be used.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, kafka: KafkaOptions | None = None) -> None:
+        self.kafka = kafka
         self.directory = DataDir(root)
         found = self.directory.read()
         if found is None:
@@ -37,16 +43,18 @@ class Subject:
         """Both topics with their numbers of partitions."""
         return {RECORDS: self.deployment.partitions, SAMPLES: self.deployment.serving_partitions}
 
-    def log(self, topic: str, partition: int) -> Path:
-        """Return the directory of a log.
+    def log_files(self, topic: str, partition: int) -> Path | None:
+        """Return the directory of a log; None where it is on Kafka.
 
         Raises:
-            NotFoundError: no such topic or partition, or nothing was appended yet; names what there is.
-            StateError: the logs of this deployment are not in files.
+            NotFoundError: no such topic or partition; names what there is.
+            StateError: the logs of this deployment are neither in files nor on Kafka.
         """
         if topic not in self.topics:
             raise NotFoundError(f"there is no topic {topic!r}; there are {' and '.join(self.topics)}")
         self._check(topic, partition, self.topics[topic])
+        if kafka_address(self.deployment.bus) is not None:
+            return None
         return partition_directory(log_directory(self.deployment.bus, self.directory.log), topic, PartitionIndex(partition))
 
     def sampler(self, partition: int) -> Path:

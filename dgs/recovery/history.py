@@ -5,22 +5,21 @@ both is applied twice, which changes nothing. It only looks; nothing may work on
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from dgs.bus.archive import partition_directory
-from dgs.bus.base import RECORDS
-from dgs.bus.segments import PartitionLog
+from dgs.bus.log import Log
 from dgs.codec.entries import decode_entry, read_control_json
 from dgs.codec.keys import FEATURES, HISTORY, read_element_key, read_history_keys, read_history_sources
 from dgs.codec.values import decode_feature, decode_payload
 from dgs.core.catalog import Catalog
 from dgs.core.control import BARRIER, ControlItem
 from dgs.core.deployment import Deployment
-from dgs.core.errors import CodecError
+from dgs.core.errors import CodecError, NotFoundError
 from dgs.core.layout import Layout, Layouts
 from dgs.core.records import EdgeRecords, RecordBatch, VertexRecords
 from dgs.core.strings import StringTable
@@ -39,7 +38,7 @@ class PartitionHistory:
 
     Args:
         store: its RocksDB; need not exist.
-        log: directory of the bus.
+        open_log: opens its log, or raises NotFoundError where there is none.
 
     Attributes:
         committed: position of its last commit.
@@ -47,11 +46,13 @@ class PartitionHistory:
         lost: whether the log behind the commit is not there.
     """
 
-    def __init__(self, deployment: Deployment, partition: PartitionIndex, store: Path, log: Path, layouts: Layouts) -> None:
+    def __init__(
+        self, deployment: Deployment, partition: PartitionIndex, store: Path, open_log: Callable[[], Log], layouts: Layouts
+    ) -> None:
         self._deployment = deployment
         self._partition = partition
         self._store = store
-        self._log = partition_directory(log, RECORDS, partition)
+        self._open_log = open_log
         self._layouts = layouts
         self._catalog = Catalog.empty(deployment.schema)
         self._control = 0
@@ -86,13 +87,15 @@ class PartitionHistory:
 
         Raises:
             PositionError: the log does not go back so far.
+            StateError: its end is not recorded, or it is another deployment's.
+            UnreachableError: it is on Kafka, and no broker answers.
         """
         try:
-            log = PartitionLog(self._log, read_only=True)
-        except FileNotFoundError:
+            log = self._open_log()
+        except NotFoundError:
             self.lost = True
             return
-        try:
+        with closing(log):
             position, end = self.committed, log.end()
             self.lost = end < position
             while position < end:
@@ -100,8 +103,6 @@ class PartitionHistory:
                     position = entry.next
                     if position <= end:
                         yield from self._records(entry.data)
-        finally:
-            log.close()
 
     def _vertices(self, items: list[tuple[bytes, bytes]]) -> Iterator[Found]:
         by_type: dict[int, list[tuple[int, bytes]]] = {}

@@ -1,6 +1,7 @@
 """Looking into the data directory of a service at work: it is always told something true, and the service does not notice."""
 
 import json
+from typing import Any
 
 import pytest
 
@@ -11,10 +12,10 @@ from tests.e2e.processes import run, until
 from tests.e2e.service import Service
 
 
-def inspected(service: Service, *arguments: object) -> dict[str, object]:
+def inspected(service: Service, *arguments: object) -> dict[str, Any]:
     ended = run("dgs", "inspect", *arguments, "--data-dir", service.data_dir, "--output", "json", cwd=service.folder)
     assert ended.code == 0, ended.err
-    found: dict[str, object] = json.loads(ended.out)
+    found: dict[str, Any] = json.loads(ended.out)
     return found
 
 
@@ -28,7 +29,7 @@ def test_a_running_service_is_looked_into(new_service: NewService, graph: Graph)
     positions: list[int] = []
     while not loader.fed:
         found = inspected(service, "partition", "sampler", 0)
-        positions.append(int(str(found["position"])))
+        positions.append(int(found["position"]))
         inspected(service, "log", "--verify")
         inspected(service, "vertex", "user", graph.seeds()[0])
     ended = loader.finish()

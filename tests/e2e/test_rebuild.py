@@ -23,21 +23,32 @@ def changed(lines: list[str]) -> list[str]:
     return [",".join([*fields[:4], f"{i % 7}.5"]) + "\n" for i, fields in enumerate(edges[::3])]
 
 
-@pytest.fixture
-def killed(new_service: NewService, graph: Graph) -> tuple[Service, list[str]]:
-    """A service that was killed with some of its data committed, and some in the log only; and all lines that it has taken."""
-    service = new_service(*graph.start_flags, "--samplers", 2)
+def half_committed(service: Service, graph: Graph) -> list[str]:
+    """Load into a service so that it is killed with some of that committed, and some in the log only; return all lines."""
     service.start()
     half = len(graph.lines) // 2
-    second = service.folder / "second.data"
     later = graph.lines[half - 100 :] + changed(graph.lines[:half])
-    second.write_text("".join(later))
     service.load_lines(graph.pattern_file, graph.lines[:half], "first")
     assert service.terminate() == 0
     service.start("--commit-interval-ms", 60_000)
+    second = service.folder / "second.data"
+    second.write_text("".join(later))
     assert service.load(graph.pattern_file, second, "--barrier", "second").code == 0
     service.kill_all()
-    return service, graph.lines[:half] + later
+    return graph.lines[:half] + later
+
+
+@pytest.fixture
+def killed(new_service: NewService, graph: Graph) -> tuple[Service, list[str]]:
+    """A service that was killed by `half_committed`, and all lines that it has taken."""
+    service = new_service(*graph.start_flags, "--samplers", 2)
+    return service, half_committed(service, graph)
+
+
+def behind_commits(rebuilt: Ended) -> list[int]:
+    """Return how many records of the log behind each sampler partition's commit a rebuild tells of."""
+    lines = [line for line in rebuilt.err.splitlines() if "of its state" in line]
+    return [int(line.rpartition(" of its state, ")[2].split()[0]) for line in lines]
 
 
 @pytest.mark.slow
@@ -51,7 +62,7 @@ def test_the_answers_of_a_rebuilt_service_are_those_of_the_oracle(
     done = rebuild(service, target, "--partitions", partitions, "--serving-partitions", serving)
     assert done.code == 0, done.err
     assert f"generation 2, {partitions} + {serving} partitions" in done.err
-    behind = [int(line.rpartition(" of its state, ")[2].split()[0]) for line in done.err.splitlines() if "of its state" in line]
+    behind = behind_commits(done)
     assert len(behind) == 4
     assert min(behind) > 0, "everything was committed"
     target.start()

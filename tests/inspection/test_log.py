@@ -17,7 +17,7 @@ from tests.inspection.conftest import GARBAGE, RAWS, P, World
 
 def entries(world: World, topic: str, partition: int) -> list[EntryView]:
     reader = EntryReader(graph.SCHEMA, world.subject.barrier_names())
-    with LogView(world.subject.log(topic, partition)) as view:
+    with LogView(world.subject, topic, partition) as view:
         return [reader.view(e) for e in view.entries()]
 
 
@@ -58,7 +58,7 @@ def test_sample_logs_in_words(world: World) -> None:
 
 def test_reading_begins_and_ends_where_it_is_told(world: World) -> None:
     found = entries(world, RECORDS, 1)
-    with LogView(world.subject.log(RECORDS, 1)) as view:
+    with LogView(world.subject, RECORDS, 1) as view:
         part = list(view.entries(found[2].position, found[4].position))
         assert [e.position for e in part] == [found[2].position, found[3].position]
         assert list(view.entries(world.positions[1])) == []
@@ -82,11 +82,11 @@ def test_damage_is_named_with_file_and_position(copied: World) -> None:
     data = bytearray(file.read_bytes())
     data[found[3].position + 12] ^= 1
     file.write_bytes(data)
-    with LogView(copied.subject.log(RECORDS, 1)) as view:
+    with LogView(copied.subject, RECORDS, 1) as view:
         good: list[Entry] = []
         with pytest.raises(CodecError, match=rf"{file.name}: the entry at position {found[3].position} .* checksum"):
             good.extend(view.entries())
-    with LogView(copied.subject.log(RECORDS, 1)) as view:
+    with LogView(copied.subject, RECORDS, 1) as view:
         assert [e.position for e in view.entries(None, found[3].position)] == [e.position for e in found[:3]]
 
 
@@ -96,7 +96,7 @@ def test_logs_that_are_not_there_yet_and_ends_that_are_lost(copied: World) -> No
     logs = list_logs(copied.subject)
     assert [log["exists"] for log in logs] == [True, True, True, False]
     with pytest.raises(NotFoundError, match="nothing has been appended"):
-        LogView(copied.subject.log(SAMPLES, 1))
+        LogView(copied.subject, SAMPLES, 1)
     (copied.directory.log / RECORDS / "0" / "end").write_bytes(b"")
     with pytest.raises(StateError, match="finds the end again"):
-        LogView(copied.subject.log(RECORDS, 0))
+        LogView(copied.subject, RECORDS, 0)

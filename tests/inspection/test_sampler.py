@@ -24,7 +24,7 @@ def test_it_counts_what_was_loaded(world: World) -> None:
         found = describe_sampler_partition(world.subject, p)
         json.dumps(found)
         assert (found["kind"], found["partition"], found["position"], found["control"]) == ("sampler", p, world.positions[p], 3)
-        assert found["log"] == {"begin": 0, "end": world.positions[p]}
+        assert found["log"] == {"begin": 0, "end": world.positions[p], "counts": "bytes"}
         assert found["watermark"] == max(raw.timestamp for raw in own)
         assert found["queries"] == [{"id": 7, "name": "shop"}]
         assert found["dimensions"] == [{"kind": "vertex", "type": 0, "attribute": 2, "dim": 2}]

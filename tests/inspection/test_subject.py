@@ -25,12 +25,12 @@ def with_bus(world: World, folder: Path, bus: str) -> Subject:
 def test_logs_on_another_local_bus_are_found(world: World, tmp_path: Path) -> None:
     shutil.copytree(world.directory.log, tmp_path / "a b")
     subject = with_bus(world, tmp_path / "state", f"local://{tmp_path}/a%20b")
-    assert subject.log(RECORDS, P - 1) == tmp_path / "a b" / RECORDS / str(P - 1)
+    assert subject.log_files(RECORDS, P - 1) == tmp_path / "a b" / RECORDS / str(P - 1)
 
 
 def test_logs_that_are_in_no_files_are_told(world: World, tmp_path: Path) -> None:
     with pytest.raises(StateError, match="are on memory://, not in files of this host"):
-        with_bus(world, tmp_path / "state", "memory://").log(RECORDS, 0)
+        with_bus(world, tmp_path / "state", "memory://").log_files(RECORDS, 0)
 
 
 def test_a_sampler_without_a_commit_has_no_state(world: World, tmp_path: Path) -> None:

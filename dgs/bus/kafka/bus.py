@@ -149,6 +149,11 @@ class KafkaBus:
         """See `Bus.processed`; Kafka's tools for groups show it."""
         self._group(topic).reading(self._place(topic, partition), position)
 
+    async def begin(self, topic: str, partition: PartitionIndex) -> Position:
+        """Return the position of the first entry that is kept; OSError while no broker tells it."""
+        place = self._place(topic, partition)
+        return (await self._offsets.begins([place]))[place]
+
     async def end(self, topic: str, partition: PartitionIndex) -> Position:
         """Return the position after the last entry; OSError while no broker tells it."""
         place = self._place(topic, partition)
