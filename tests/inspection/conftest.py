@@ -29,6 +29,7 @@ from dgs.store.rocks import RocksStore
 from dgs.store.snapshots import SnapshotFolder
 from dgs.testing import graph
 from dgs.testing.graph import Edge, Raw, Vertex
+from tests.waiting import until
 
 P, S = 2, 2
 PARAMS: list[tuple[str, dict[str, Any]]] = [
@@ -113,9 +114,8 @@ class World:
         ready = await coordinator.wait_barrier("loaded", BarrierState.READY, 60)
         assert ready.state is BarrierState.READY, [t for t in tasks if t.done()]
         self.positions = [await bus.end(RECORDS, PartitionIndex(p)) for p in range(P)]
-        async with asyncio.timeout(30):
-            while [s.committed() and s.committed()[0] for s in stores] != self.positions:  # type: ignore[index]  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await until(lambda: [found[0] for s in stores if (found := s.committed())] == self.positions)
+        await until(lambda: all(list(worker.reflected().positions) == self.positions for worker in serving))
         for worker, taking in zip(serving, snapshots, strict=True):
             image = taking.cut(worker.machine.state, worker.position)
             assert image is not None
