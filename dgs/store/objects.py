@@ -16,7 +16,8 @@ from dgs.core.errors import CodecError
 from dgs.store.destination import Destination
 
 FOLDER = "objects"
-CHUNK_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 16
+"""Small, as whoever serves waits for a core as long as one chunk is hashed: a megabyte of it triples the p99 of reads."""
 PACE_BYTES = 32 << 20
 """A second: as much is hashed or sent, that others have the rest of the disk."""
 
