@@ -18,6 +18,7 @@ from dgs.datadir import DataDir
 from dgs.http.server import Server
 from dgs.insist import insist
 from dgs.membership.heartbeat import Heartbeat, News
+from dgs.store.upload_process import UploadProcess
 from dgs.telemetry import logs
 from dgs.telemetry.telemetry import Telemetry
 from dgs.troubles import Disk, Troubles
@@ -81,6 +82,7 @@ class Coordinating:
                 interval_s=settings.checkpoint_interval_s,
                 kept=settings.checkpoints_kept,
                 wall_clock=time.time,
+                uploading=UploadProcess,
             )
         else:
             self._truncation.checkpoints_kept([])

@@ -11,6 +11,7 @@ from dgs.datadir import DataDir
 from dgs.membership.heart import Heart, Link
 from dgs.membership.heartbeat import Heartbeat, SamplerReport, ServingReport
 from dgs.store.participation import Participation, Sending, SendingPartition
+from dgs.store.upload_process import UploadProcess
 from dgs.telemetry.freshness import FreshnessSummary
 from dgs.troubles import Disk, Troubles
 
@@ -55,6 +56,7 @@ class Member:
         self._sending = Sending(
             lambda: self.heart.news.destination,
             lambda destination: open_checkpoints(destination, free_min_bytes=settings.disk_free_min_bytes),
+            UploadProcess,
         )
         self._troubles = troubles
         self.heart = Heart(link, self._heartbeat)

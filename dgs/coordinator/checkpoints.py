@@ -22,8 +22,10 @@ from dgs.coordinator.truncation import Truncation
 from dgs.core.errors import CodecError, InputError, NotFoundError, NotReadyError, StateError
 from dgs.core.types import PartitionIndex, Position
 from dgs.store.checkpoints import Checkpoints, new_id
+from dgs.store.destination import Destination
 from dgs.store.manifest import SAMPLER, SERVING, LogRange, Manifest, Part
-from dgs.store.objects import Objects, Pace
+from dgs.store.objects import Objects
+from dgs.store.uploads import Uploader, Uploads
 from dgs.telemetry import logs
 
 PARTS_WAIT_S = 600.0
@@ -75,6 +77,7 @@ class CheckpointCreator:
         interval_s: create one so long after the last; 0 for none.
         kept: how many of this deployment stay at the destination.
         wall_clock: seconds since 1970.
+        uploading: returns what sends files to the destination.
 
     Attributes:
         newest: the newest checkpoint of this deployment; None if none is known.
@@ -93,6 +96,7 @@ class CheckpointCreator:
         interval_s: float,
         kept: int,
         wall_clock: Callable[[], float],
+        uploading: Callable[[Destination], Uploads] = Uploader,
     ) -> None:
         self._coordinator = coordinator
         self._deployment = coordinator.deployment
@@ -104,7 +108,7 @@ class CheckpointCreator:
         self._kept = kept
         self._wall_clock = wall_clock
         self._thread = ThreadPoolExecutor(1, "checkpoint")
-        self._pace = Pace()
+        self._uploading = uploading
         self._store: tuple[Checkpoints, Objects] | None = None
         self._under_way: asyncio.Task[Manifest] | None = None
         self.newest: Manifest | None = None
@@ -119,7 +123,8 @@ class CheckpointCreator:
                 await asyncio.sleep(self._due_in_s())
                 await self._insist("create a checkpoint", self.create)
         finally:
-            self._pace.stop()
+            if self._store is not None:
+                self._store[1].stop()
             if self._under_way is not None:
                 self._under_way.cancel()
                 await asyncio.gather(self._under_way, return_exceptions=True)
@@ -289,7 +294,7 @@ class CheckpointCreator:
     def _open(self) -> tuple[Checkpoints, Objects]:
         if self._store is None:
             checkpoints = self._opened()
-            self._store = checkpoints, Objects(checkpoints.destination, self._pace)
+            self._store = checkpoints, Objects(checkpoints.destination, self._uploading(checkpoints.destination))
         return self._store
 
     def _all(self) -> list[Manifest]:

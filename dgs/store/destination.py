@@ -32,7 +32,7 @@ class Destination:
 
     def __init__(self, url: str, *, free_min_bytes: int = 0) -> None:
         self.url = url
-        self._free_min_bytes = free_min_bytes
+        self.free_min_bytes = free_min_bytes
         try:
             # Others write there, too: what was listed before says nothing.
             self._fs, root = url_to_fs(url, use_listings_cache=False)
@@ -50,10 +50,10 @@ class Destination:
         """Open a file for writing; durable at the end of the block. When it fails, nothing or too little stands there."""
         with self._refusals(name):
             path = self._made(name)
-            if self._local and (free := free_bytes(Path(path).parent)) < self._free_min_bytes:
+            if self._local and (free := free_bytes(Path(path).parent)) < self.free_min_bytes:
                 raise OSError(
                     errno.ENOSPC,
-                    f"{free} bytes are free in {self._root}, and {self._free_min_bytes} are left to others (disk_free_min_bytes)",
+                    f"{free} bytes are free in {self._root}, and {self.free_min_bytes} are left to others (disk_free_min_bytes)",
                 )
             with self._fs.open(path, "wb") as file:
                 yield cast(BinaryIO, file)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from dgs.core.errors import CodecError, StateError
-from dgs.store.objects import FileRef
+from dgs.store.file_ref import FileRef
 
 FORMAT = 1
 """A newer one is refused, an older one would be read."""

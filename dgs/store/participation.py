@@ -11,8 +11,10 @@ from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from dgs.store.checkpoints import Checkpoints
+from dgs.store.destination import Destination
 from dgs.store.manifest import Part
-from dgs.store.objects import Objects, Pace
+from dgs.store.objects import Objects
+from dgs.store.uploads import Uploader, Uploads
 from dgs.telemetry import logs
 
 POLL_S = 0.2
@@ -54,32 +56,38 @@ class Sending:
     Args:
         destination: returns where checkpoints go now.
         opened: opens a destination; in a thread.
-
-    Attributes:
-        pace: what all of them keep to.
+        uploading: returns what sends files to a destination.
     """
 
-    def __init__(self, destination: Callable[[], str], opened: Callable[[str], Checkpoints]) -> None:
+    def __init__(
+        self,
+        destination: Callable[[], str],
+        opened: Callable[[str], Checkpoints],
+        uploading: Callable[[Destination], Uploads] = Uploader,
+    ) -> None:
         self._destination = destination
         self._opened = opened
+        self._uploading = uploading
         self._turn = asyncio.Lock()
-        self._checkpoints: tuple[str, Checkpoints] | None = None
-        self.pace = Pace()
+        self._open: tuple[str, Checkpoints, Uploads] | None = None
 
-    async def run(self, function: Callable[[Checkpoints], T]) -> T:
+    async def run(self, function: Callable[[Checkpoints, Uploads], T]) -> T:
         """Call a function in a thread, when it is its turn."""
         async with self._turn:
-            return await asyncio.to_thread(lambda: function(self._open()))
+            return await asyncio.to_thread(lambda: function(*self._now_open()))
 
     def stop(self) -> None:
         """Let what is under way end with an error."""
-        self.pace.stop()
+        if self._open is not None:
+            self._open[2].stop()
 
-    def _open(self) -> Checkpoints:
+    def _now_open(self) -> tuple[Checkpoints, Uploads]:
         wanted = self._destination()
-        if self._checkpoints is None or self._checkpoints[0] != wanted:
-            self._checkpoints = wanted, self._opened(wanted)
-        return self._checkpoints[1]
+        if self._open is None or self._open[0] != wanted:
+            self.stop()
+            checkpoints = self._opened(wanted)
+            self._open = wanted, checkpoints, self._uploading(checkpoints.destination)
+        return self._open[1:]
 
 
 class Participation:
@@ -111,19 +119,19 @@ class Participation:
         name = self._partition.name
         try:
             await self._partition.prepare()
-            part = await self._sending.run(lambda checkpoints: self._send(checkpoints, checkpoint))
+            part = await self._sending.run(lambda checkpoints, uploads: self._send(checkpoints, uploads, checkpoint))
             _log.info("part of a checkpoint sent", part=name, checkpoint=checkpoint, position=part.position)
         except Exception as e:  # the worker goes on whatever it is
             _log.error("no part in the checkpoint", part=name, checkpoint=checkpoint, cause=e)
             why = str(e)
             with suppress(Exception):  # a destination that refuses is seen by the one who creates the checkpoint, too
-                await self._sending.run(lambda checkpoints: checkpoints.put_failure(checkpoint, name, why))
+                await self._sending.run(lambda checkpoints, _: checkpoints.put_failure(checkpoint, name, why))
         finally:
             await asyncio.to_thread(self._partition.clean_up)
 
-    def _send(self, checkpoints: Checkpoints, checkpoint: str) -> Part:
+    def _send(self, checkpoints: Checkpoints, uploads: Uploads, checkpoint: str) -> Part:
         if self._objects is None or self._objects.destination is not checkpoints.destination:
-            self._objects = Objects(checkpoints.destination, self._sending.pace)
+            self._objects = Objects(checkpoints.destination, uploads)
         self._objects.reset()
         part = self._partition.send(self._objects)
         checkpoints.put_part(checkpoint, part)

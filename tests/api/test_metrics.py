@@ -26,8 +26,8 @@ from dgs.core.types import PartitionIndex
 from dgs.membership.heartbeat import Heartbeat, SamplerReport
 from dgs.store.checkpoints import Checkpoints
 from dgs.store.destination import Destination
+from dgs.store.file_ref import FileRef
 from dgs.store.manifest import Manifest, Part
-from dgs.store.objects import FileRef
 from dgs.telemetry.figures import SamplerFigures, ServingFigures
 from dgs.telemetry.freshness import FreshnessSummary
 from dgs.telemetry.metrics import describe

@@ -6,7 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import pytest
 import pytest_asyncio
@@ -27,10 +26,11 @@ from dgs.store.base import Batch
 from dgs.store.checkpoints import Checkpoints
 from dgs.store.destination import Destination
 from dgs.store.manifest import SAMPLER, SERVING
-from dgs.store.objects import Objects, check
+from dgs.store.objects import check
 from dgs.store.participation import Participation, Sending, SendingPartition
 from dgs.store.rocks import RocksStore
 from dgs.store.snapshots import SnapshotFolder
+from dgs.store.uploads import Uploader
 from tests.waiting import until
 
 SEGMENT_BYTES = 4096
@@ -173,11 +173,11 @@ async def test_only_what_is_new_is_sent(world: World) -> None:
 
 async def test_unchanged_files_are_not_read_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
-    real = Objects._hashed
+    real = Uploader.hash
 
-    def watched(self: Objects, file: BinaryIO, length: int, source: Path) -> str:
+    def watched(self: Uploader, source: Path, nbytes: int) -> str:
         hashed.append(source.name)
-        return real(self, file, length, source)
+        return real(self, source, nbytes)
 
     creator = world.creator()
     async with world.running(creator):
@@ -185,7 +185,7 @@ async def test_unchanged_files_are_not_read_again(world: World, monkeypatch: pyt
             await world.commit(p)
             await world.bus.append(RECORDS, PartitionIndex(p), [ENTRY] * 100)
         await creator.create()
-        monkeypatch.setattr(Objects, "_hashed", watched)
+        monkeypatch.setattr(Uploader, "hash", watched)
         await creator.create()
     segment = "00000000000000000000.log"
     assert not [name for name in hashed if name.endswith(".sst") or len(name) == len(segment)]

@@ -9,8 +9,10 @@ import pytest
 from dgs.core.errors import CodecError, NotFoundError, StateError
 from dgs.store.checkpoints import ABANDONED_AFTER_S, Checkpoints, new_id
 from dgs.store.destination import Destination
+from dgs.store.file_ref import FileRef
 from dgs.store.manifest import SAMPLER, SERVING, LogRange, Manifest, Part
-from dgs.store.objects import FileRef, Objects, Pace, check
+from dgs.store.objects import Objects, check
+from dgs.store.uploads import Pace, Uploader
 
 NOW_S = 1_700_000_000.0
 
@@ -24,7 +26,7 @@ class Sender:
     """Sends files with some content."""
 
     def __init__(self, checkpoints: Checkpoints, folder: Path) -> None:
-        self._objects = Objects(checkpoints.destination, Pace(1 << 40))
+        self._objects = Objects(checkpoints.destination, Uploader(checkpoints.destination, Pace(1 << 40)))
         self._path = folder / "sent"
 
     def send(self, content: bytes) -> FileRef:

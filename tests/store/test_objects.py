@@ -6,14 +6,16 @@ import pytest
 
 from dgs.core.errors import CodecError
 from dgs.store.destination import Destination
-from dgs.store.objects import FileRef, Objects, Pace, check, fetch, sweep
+from dgs.store.file_ref import FileRef
+from dgs.store.objects import Objects, check, fetch, sweep
+from dgs.store.uploads import Pace, Uploader
 
 CONTENT = bytes(range(256)) * 20_000
 
 
 @pytest.fixture
 def objects(destination: Destination) -> Objects:
-    return Objects(destination, Pace(1 << 40))
+    return Objects(destination, Uploader(destination, Pace(1 << 40)))
 
 
 @pytest.fixture
@@ -37,7 +39,7 @@ def test_what_is_there_is_not_sent_again_whatever_its_name(destination: Destinat
     link = source.with_name("link")
     link.hardlink_to(source)
     assert objects.put(link, "two").sha256 == first.sha256
-    again = Objects(destination, Pace(1 << 40))  # another process, that knows no hashes
+    again = Objects(destination, Uploader(destination, Pace(1 << 40)))  # another process, that knows no hashes
     again.put(source, "three")
     assert (objects.sent.sent_bytes, again.sent.sent_bytes) == (len(CONTENT), 0)
 

@@ -1,0 +1,121 @@
+"""Uploads in a process of low priority, so that those who serve wait for them neither for a core nor for the interpreter's lock.
+
+The child is `python -m dgs.store.upload_process`. It is started when there is something to do, and ends by itself when there was
+nothing for a while, and with its parent, however that ends. Requests and answers are lines of JSON on its standard streams:
+
+    {"hash": path, "bytes": n}                 -> {"sha256": hex}
+    {"send": path, "file": FileRef.to_json()}  -> {}
+    anything that fails                        -> {"error": text, "errno": n or null, "damaged": bool}
+"""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from dgs.core.errors import CodecError
+from dgs.store.destination import Destination
+from dgs.store.file_ref import FileRef
+from dgs.store.uploads import Uploader
+from dgs.supervisor import die_with_parent
+
+NICENESS = 15
+"""A thirtieth of a core beside others who want all of it, and all that they leave."""
+IDLE_S = 30.0
+"""A child without a request for so long ends."""
+
+
+class UploadProcess:
+    """See `dgs.store.uploads.Uploads`. One call at a time, but for `stop`."""
+
+    def __init__(self, destination: Destination) -> None:
+        self._destination = destination
+        self._child: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def hash(self, source: Path, nbytes: int) -> str:
+        """See `Uploads.hash`."""
+        return str(self._ask({"hash": str(source), "bytes": nbytes})["sha256"])
+
+    def send(self, source: Path, ref: FileRef) -> None:
+        """See `Uploads.send`."""
+        self._ask({"send": str(source), "file": ref.to_json()})
+
+    def stop(self) -> None:
+        """See `Uploads.stop`."""
+        self._stopped = True
+        if self._child is not None:
+            self._child.kill()
+
+    def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
+        line = json.dumps(request).encode() + b"\n"
+        while True:
+            if self._stopped:
+                raise OSError("the process is stopping")
+            if self._child is None:
+                self._child = self._started()
+                continue  # it may have been stopped meanwhile
+            if answer := _exchange(self._child, line):
+                break
+            status = self._child.wait()
+            self._child = None
+            if status and not self._stopped:
+                raise OSError(f"the process that sends {request} has ended with status {status}")
+        document: dict[str, Any] = json.loads(answer)
+        if "error" in document:
+            error = str(document["error"])
+            raise CodecError(error) if document["damaged"] else _os_error(document["errno"], error)
+        return document
+
+    def _started(self) -> "subprocess.Popen[bytes]":
+        destination = json.dumps({"url": self._destination.url, "free_min_bytes": self._destination.free_min_bytes})
+        command = [sys.executable, "-P", "-m", "dgs.store.upload_process", str(os.getpid()), destination]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def _exchange(child: "subprocess.Popen[bytes]", line: bytes) -> bytes:
+    """Return the answer to a request; nothing where the child has ended."""
+    assert child.stdin is not None
+    assert child.stdout is not None
+    with suppress(BrokenPipeError):
+        child.stdin.write(line)
+        child.stdin.flush()
+        return child.stdout.readline()
+    return b""
+
+
+def _os_error(number: int | None, text: str) -> OSError:
+    return OSError(text) if number is None else OSError(number, text)
+
+
+def _answer(uploader: Uploader, request: dict[str, Any]) -> dict[str, Any]:
+    try:
+        if "hash" in request:
+            return {"sha256": uploader.hash(Path(request["hash"]), request["bytes"])}
+        uploader.send(Path(request["send"]), FileRef.from_json(request["file"]))
+    except CodecError as e:
+        return {"error": str(e), "errno": None, "damaged": True}
+    except OSError as e:
+        text = str(e) if e.errno is None or e.strerror is None else f"{e.strerror}: {e.filename}" if e.filename else e.strerror
+        return {"error": text, "errno": e.errno, "damaged": False}
+    return {}
+
+
+def main() -> None:
+    """Answer requests until there are none any more; arguments are the parent's process id, and the destination."""
+    die_with_parent(int(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent says when to stop
+    os.nice(NICENESS)
+    uploader = Uploader(Destination(**json.loads(sys.argv[2])))
+    while select.select([sys.stdin], [], [], IDLE_S)[0] and (line := sys.stdin.readline()):
+        sys.stdout.write(json.dumps(_answer(uploader, json.loads(line))) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    main()
