@@ -70,6 +70,7 @@ class Sending:
         self._uploading = uploading
         self._turn = asyncio.Lock()
         self._open: tuple[str, Checkpoints, Uploads] | None = None
+        self._stopped = False
 
     async def run(self, function: Callable[[Checkpoints, Uploads], T]) -> T:
         """Call a function in a thread, when it is its turn."""
@@ -77,16 +78,22 @@ class Sending:
             return await asyncio.to_thread(lambda: function(*self._now_open()))
 
     def stop(self) -> None:
-        """Let what is under way end with an error."""
+        """Let what is under way, and whatever follows, end with an error."""
+        self._stopped = True
+        self._close()
+
+    def _close(self) -> None:
         if self._open is not None:
             self._open[2].stop()
 
     def _now_open(self) -> tuple[Checkpoints, Uploads]:
         wanted = self._destination()
         if self._open is None or self._open[0] != wanted:
-            self.stop()
+            self._close()
             checkpoints = self._opened(wanted)
             self._open = wanted, checkpoints, self._uploading(checkpoints.destination)
+        if self._stopped:  # while it was opened
+            raise OSError("the process is stopping")
         return self._open[1:]
 
 

@@ -14,6 +14,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -33,8 +34,10 @@ IDLE_S = 30.0
 class UploadProcess:
     """See `dgs.store.uploads.Uploads`. One call at a time, but for `stop`."""
 
-    def __init__(self, destination: Destination) -> None:
+    def __init__(self, destination: Destination, *, idle_s: float = IDLE_S) -> None:
         self._destination = destination
+        self._idle_s = idle_s
+        self._turn = threading.Lock()
         self._child: subprocess.Popen[bytes] | None = None
         self._stopped = False
 
@@ -49,11 +52,21 @@ class UploadProcess:
     def stop(self) -> None:
         """See `Uploads.stop`."""
         self._stopped = True
-        if self._child is not None:
-            self._child.kill()
+        if (child := self._child) is not None:
+            child.kill()
+        with self._turn:  # whoever has it fails now
+            self._ended()
 
     def _ask(self, request: dict[str, Any]) -> dict[str, Any]:
-        line = json.dumps(request).encode() + b"\n"
+        with self._turn:
+            document = self._answered(json.dumps(request).encode() + b"\n")
+        if "error" in document:
+            error = str(document["error"])
+            raise CodecError(error) if document["damaged"] else _os_error(document["errno"], error)
+        return document
+
+    def _answered(self, line: bytes) -> dict[str, Any]:
+        """Return the answer to a request, of a new child if the one that there was has ended by itself."""
         while True:
             if self._stopped:
                 raise OSError("the process is stopping")
@@ -61,21 +74,24 @@ class UploadProcess:
                 self._child = self._started()
                 continue  # it may have been stopped meanwhile
             if answer := _exchange(self._child, line):
-                break
-            status = self._child.wait()
-            self._child = None
+                document: dict[str, Any] = json.loads(answer)
+                return document
+            status = self._ended()
             if status and not self._stopped:
-                raise OSError(f"the process that sends {request} has ended with status {status}")
-        document: dict[str, Any] = json.loads(answer)
-        if "error" in document:
-            error = str(document["error"])
-            raise CodecError(error) if document["damaged"] else _os_error(document["errno"], error)
-        return document
+                raise OSError(f"the process that hashes and sends files has ended with status {status}; the log may say why")
+
+    def _ended(self) -> int:
+        """Let go of a child that ends now; return its status."""
+        child, self._child = self._child, None
+        if child is None:
+            return 0
+        with child:
+            return child.wait()
 
     def _started(self) -> "subprocess.Popen[bytes]":
         destination = json.dumps({"url": self._destination.url, "free_min_bytes": self._destination.free_min_bytes})
-        command = [sys.executable, "-P", "-m", "dgs.store.upload_process", str(os.getpid()), destination]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        command = [sys.executable, "-P", "-m", "dgs.store.upload_process", str(os.getpid()), str(self._idle_s), destination]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0)
 
 
 def _exchange(child: "subprocess.Popen[bytes]", line: bytes) -> bytes:
@@ -107,12 +123,13 @@ def _answer(uploader: Uploader, request: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Answer requests until there are none any more; arguments are the parent's process id, and the destination."""
-    die_with_parent(int(sys.argv[1]))
+    """Answer requests; arguments are the parent's process id, how many seconds without one are the end, and the destination."""
+    parent, idle_s, destination = int(sys.argv[1]), float(sys.argv[2]), json.loads(sys.argv[3])
+    die_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole process group; the parent says when to stop
     os.nice(NICENESS)
-    uploader = Uploader(Destination(**json.loads(sys.argv[2])))
-    while select.select([sys.stdin], [], [], IDLE_S)[0] and (line := sys.stdin.readline()):
+    uploader = Uploader(Destination(**destination))
+    while select.select([sys.stdin], [], [], idle_s)[0] and (line := sys.stdin.readline()):
         sys.stdout.write(json.dumps(_answer(uploader, json.loads(line))) + "\n")
         sys.stdout.flush()
 
