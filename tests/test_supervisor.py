@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.e2e.processes import gone
+
 PARENT = """
 import os, sys
 sys.path[:0] = {path!r}
@@ -81,14 +83,6 @@ def supervise(tmp_path: Path) -> Iterator[Supervise]:
         if s.process.poll() is None:
             os.killpg(s.process.pid, signal.SIGKILL)
             s.process.wait()
-
-
-def gone(pid: int) -> bool:
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    return state in "ZX"
 
 
 def test_it_imports_nothing_heavy() -> None:

@@ -112,21 +112,12 @@ class _Logs:
 @contextmanager
 def _opened(runner: asyncio.Runner, new: Deployment, target: DataDir, kafka: KafkaOptions) -> Iterator[_Logs]:
     """Give the logs of the new generation, which are empty."""
-
-    async def opened() -> Bus:
-        bus = open_bus(new.bus, kafka=kafka) if new.bus else LocalBus(target.log)
-        try:
-            await ensure_topics(bus, new)
-            for topic, ends in (await bus.ends([RECORDS, SAMPLES])).items():
-                if any(ends):
-                    raise StateError(f"{topic} on {new.bus} has entries already: give the new generation topics of its own")
-        except BaseException:
-            await bus.close()
-            raise
-        return bus
-
-    bus = runner.run(opened())
+    bus = open_bus(new.bus, kafka=kafka) if new.bus else LocalBus(target.log)
     try:
+        runner.run(ensure_topics(bus, new))
+        for topic, ends in runner.run(bus.ends([RECORDS, SAMPLES])).items():
+            if any(ends):
+                raise StateError(f"{topic} on {new.bus} has entries already: give the new generation topics of its own")
         yield _Logs(runner, bus, new.partitions)
     finally:
         runner.run(bus.close())

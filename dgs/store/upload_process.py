@@ -5,7 +5,7 @@ nothing for a while, and with its parent, however that ends. Requests and answer
 
     {"hash": path, "bytes": n}                 -> {"sha256": hex}
     {"send": path, "file": FileRef.to_json()}  -> {}
-    anything that fails                        -> {"error": text, "errno": n or null, "damaged": bool}
+    what fails                                 -> {"error": arguments of the OSError}, or {"damaged": text}
 """
 
 import json
@@ -61,8 +61,9 @@ class UploadProcess:
         with self._turn:
             document = self._answered(json.dumps(request).encode() + b"\n")
         if "error" in document:
-            error = str(document["error"])
-            raise CodecError(error) if document["damaged"] else _os_error(document["errno"], error)
+            raise OSError(*document["error"])
+        if "damaged" in document:
+            raise CodecError(document["damaged"])
         return document
 
     def _answered(self, line: bytes) -> dict[str, Any]:
@@ -100,13 +101,8 @@ def _exchange(child: "subprocess.Popen[bytes]", line: bytes) -> bytes:
     assert child.stdout is not None
     with suppress(BrokenPipeError):
         child.stdin.write(line)
-        child.stdin.flush()
         return child.stdout.readline()
     return b""
-
-
-def _os_error(number: int | None, text: str) -> OSError:
-    return OSError(text) if number is None else OSError(number, text)
 
 
 def _answer(uploader: Uploader, request: dict[str, Any]) -> dict[str, Any]:
@@ -115,10 +111,9 @@ def _answer(uploader: Uploader, request: dict[str, Any]) -> dict[str, Any]:
             return {"sha256": uploader.hash(Path(request["hash"]), request["bytes"])}
         uploader.send(Path(request["send"]), FileRef.from_json(request["file"]))
     except CodecError as e:
-        return {"error": str(e), "errno": None, "damaged": True}
+        return {"damaged": str(e)}
     except OSError as e:
-        text = str(e) if e.errno is None or e.strerror is None else f"{e.strerror}: {e.filename}" if e.filename else e.strerror
-        return {"error": text, "errno": e.errno, "damaged": False}
+        return {"error": [str(e)] if e.errno is None else [e.errno, e.strerror, e.filename]}
     return {}
 
 

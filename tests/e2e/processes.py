@@ -44,6 +44,15 @@ def run(program: str, *arguments: object, cwd: Path, limit_s: float = 60.0, sett
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
+def gone(pid: int) -> bool:
+    """Return whether a process has ended, whether it is buried or not."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return True
+    return state in "ZX"
+
+
 def until(what: str, condition: Callable[[], object], limit_s: float = 30.0) -> None:
     """Wait for a condition; AssertionError when the time is over."""
     deadline = time.monotonic() + limit_s

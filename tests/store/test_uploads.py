@@ -19,6 +19,7 @@ from dgs.store.file_ref import FileRef
 from dgs.store.objects import check
 from dgs.store.upload_process import NICENESS, UploadProcess
 from dgs.store.uploads import Uploader, Uploads
+from tests.e2e.processes import gone, until
 
 CONTENT = bytes(range(256)) * 3000
 REF = FileRef("a/b", len(CONTENT), sha256(CONTENT).hexdigest())
@@ -142,15 +143,5 @@ def test_the_process_ends_with_its_parent(source: Path, tmp_path: Path) -> None:
     child = int(parent.stdout.readline())
     parent.send_signal(signal.SIGKILL)
     parent.wait()
-    deadline = time.monotonic() + 30
-    while Path(f"/proc/{child}").exists() and _state(child) != "Z":
-        assert time.monotonic() < deadline, "it works on for nobody"
-        time.sleep(0.01)
+    until("the child is gone", lambda: gone(child))
     parent.stdout.close()
-
-
-def _state(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except FileNotFoundError:
-        return "Z"

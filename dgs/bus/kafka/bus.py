@@ -6,7 +6,7 @@ where on, is never Kafka's decision. See docs/kafka.md and ADR 16.
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from typing import Any
 
@@ -80,8 +80,7 @@ class KafkaBus:
                 await KafkaTopics(self._clients, self._options).ensure(self._address.topic(topic), partitions)
                 self._counts[topic] = partitions
                 if log_id:
-                    await self._check_owner(topic, log_id)
-                    self._owners[topic] = log_id.encode()
+                    await self.check_owner(topic, range(partitions), log_id)
                 return
             except OSError as e:
                 if asyncio.get_running_loop().time() >= deadline_s:
@@ -90,6 +89,26 @@ class KafkaBus:
                     _log.warning("Kafka is away; it is tried again", topic=topic, cause=e)
                 told = True
             await asyncio.sleep(backoff.next())
+
+    async def check_owner(self, topic: str, partitions: Iterable[int], log_id: str) -> None:
+        """Look at the first kept record of some partitions; whatever of the topic is read later is checked as it is read.
+
+        Raises:
+            StateError: it is another deployment's.
+            OSError: no broker tells it.
+        """
+        places = [self._place(topic, PartitionIndex(p)) for p in partitions]
+        begins, ends = await self._offsets.begins(places), await self._offsets.ends(places)
+        for place in places:
+            if begins[place] < ends[place]:
+                reader = Reader(self._clients, place, begins[place], lambda record: _check_key(record, topic, log_id.encode()))
+                try:
+                    await reader.read(1, ANSWER_S)
+                except OffsetOutOfRangeError:
+                    pass  # truncated meanwhile, which only an owner does
+                finally:
+                    await reader.close()
+        self._owners[topic] = log_id.encode()
 
     async def append(self, topic: str, partition: PartitionIndex, entries: Sequence[bytes]) -> Position:
         """See `Bus.append`. Entries of other processes may stand between the batches (1 MiB) of a large append; nobody minds.
@@ -216,20 +235,6 @@ class KafkaBus:
         if not 0 <= partition < count:
             raise NotFoundError(f"topic {topic} has partitions 0 to {count - 1}, no {partition}")
         return TopicPartition(self._address.topic(topic), int(partition))
-
-    async def _check_owner(self, topic: str, log_id: str) -> None:
-        """Look at the first kept record of each partition."""
-        places = [self._place(topic, PartitionIndex(p)) for p in range(self._count(topic))]
-        begins, ends = await self._offsets.begins(places), await self._offsets.ends(places)
-        for place in places:
-            if begins[place] < ends[place]:
-                reader = Reader(self._clients, place, begins[place], lambda record: _check_key(record, topic, log_id.encode()))
-                try:
-                    await reader.read(1, ANSWER_S)
-                except OffsetOutOfRangeError:
-                    pass  # truncated meanwhile, which only an owner does
-                finally:
-                    await reader.close()
 
     # -- below: readers -----------------------------------------------------------------------------------------------
 

@@ -44,7 +44,8 @@ class KafkaLog:
                 raise NotFoundError(f"Kafka ({', '.join(address.brokers)}) has no log {self._name}, or this user may not see it")
             self._bus = KafkaBus(address, options)
             stack.callback(lambda: self._run(self._bus.close()))
-            self._run(self._bus.ensure(topic, count, log_id))
+            self._run(self._bus.ensure(topic, count))
+            self._run(self._bus.check_owner(topic, [partition], log_id))
             self._closing = stack.pop_all()
 
     def begin(self) -> Position:
