@@ -56,7 +56,7 @@ class Broker:
         self.folder.mkdir(parents=True)
         self._properties.write_text("".join(f"{k}={v}\n" for k, v in self._settings(voters, size, keystore).items()))
         self._logging.write_text(_LOGGING)
-        command = java("kafka.tools.StorageTool", "format", "-t", cluster_id, "-c", self._properties)
+        command = java("kafka.tools.StorageTool", "format", f"--cluster-id={cluster_id}", "-c", self._properties)
         for user in (USER, GUEST):
             command += ["--add-scram", f"SCRAM-SHA-512=[name={user},password={PASSWORD}]"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
