@@ -66,12 +66,6 @@ def segments(directory: Path, begin: Position, end: Position) -> list[Segment]:
     return found
 
 
-def first_kept(directory: Path) -> Position:
-    """Return the first position of a partition whose entries are there."""
-    bases = segment_bases(directory)
-    return bases[0] if bases else Position(0)
-
-
 def write_end(directory: Path, end: Position) -> None:
     """Let a partition that consists of segment files, or of none, end at a position."""
     bases = segment_bases(directory)

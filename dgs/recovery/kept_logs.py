@@ -1,19 +1,21 @@
-"""Logs that a checkpoint has not copied, as they are on Kafka: what is needed for a state to go on, and what has come since."""
+"""Logs that a checkpoint has not copied: whether they have what a state needs to go on, and on Kafka what has come since."""
 
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
+from pathlib import Path
 
 from dgs.bus.base import RECORDS, SAMPLES, Bus
 from dgs.bus.kafka.options import KafkaOptions
-from dgs.bus.open import open_bus
+from dgs.bus.open import open_bus, open_log
 from dgs.bus.topics import ensure_topics
 from dgs.codec.entries import decode_entry
 from dgs.coordinator.later_orders import with_later_orders
 from dgs.coordinator.state import State
 from dgs.core.control import ControlItem
 from dgs.core.deployment import Deployment
-from dgs.core.errors import CodecError, PositionError, StateError
+from dgs.core.errors import CodecError, NotFoundError, StateError
+from dgs.core.repair import ANEW
 from dgs.core.types import PartitionIndex, Position
 from dgs.store.manifest import SAMPLER, Manifest, Part
 
@@ -22,20 +24,25 @@ WAIT_S = 5.0
 """For entries that are there."""
 
 
-async def check_logs(deployment: Deployment, kafka: KafkaOptions | None, parts: Sequence[Part]) -> None:
-    """Check that the log of each part can be read on from its position.
+def check_log(deployment: Deployment, own: Path, kafka: KafkaOptions | None, part: Part) -> None:
+    """Check that the log of a part can be read on from its position.
+
+    Args:
+        own: where the data directory has the logs, unless they are on another bus.
 
     Raises:
-        StateError: a log lacks it, or belongs to another deployment.
+        StateError: the log lacks it or is gone, or belongs to another deployment.
         UnreachableError: the bus is away.
     """
-    async with _opened(deployment, kafka) as bus:
-        for part in parts:
-            topic = RECORDS if part.kind == SAMPLER else SAMPLES
-            try:
-                await bus.read(topic, PartitionIndex(part.partition), Position(part.position), max_bytes=1, wait_s=0)
-            except PositionError as e:
-                raise StateError(f"{part.name} of this checkpoint cannot go on: {e}") from None
+    topic = RECORDS if part.kind == SAMPLER else SAMPLES
+    begin = end = Position(0)
+    with suppress(NotFoundError), closing(open_log(deployment, own, topic, PartitionIndex(part.partition), kafka)) as log:
+        begin, end = log.begin(), log.end()
+    if not begin <= part.position <= end:
+        raise StateError(
+            f"{part.kind}/{part.partition} would go on from position {part.position}, but {topic}/{part.partition} of"
+            f" {deployment.bus or own} has {begin} to {end}: one of the two has lost something; {ANEW}"
+        )
 
 
 async def state_since(deployment: Deployment, kafka: KafkaOptions | None, manifest: Manifest, state: State) -> State:

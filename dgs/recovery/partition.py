@@ -4,21 +4,14 @@ Called by `dgs checkpoint restore --partition` while nothing works on the partit
 again is dropped as duplicates, and what was sent to it since stands in its log.
 """
 
-import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
-from dgs.bus.archive import first_kept, partition_directory
-from dgs.bus.base import RECORDS, SAMPLES
 from dgs.bus.kafka.options import KafkaOptions
-from dgs.bus.open import kafka_address, log_directory
-from dgs.bus.tail import TailFile
 from dgs.core.deployment import Deployment
 from dgs.core.errors import InputError, NotFoundError, StateError
-from dgs.core.repair import ANEW
-from dgs.core.types import PartitionIndex
 from dgs.datadir import DataDir
-from dgs.recovery.kept_logs import check_logs
+from dgs.recovery.kept_logs import check_log
 from dgs.recovery.restore import restore_part
 from dgs.store.checkpoints import LATEST, Checkpoints
 from dgs.store.manifest import SAMPLER, SERVING, Manifest, Part
@@ -59,10 +52,7 @@ def restore_partition(
         manifest = checkpoints.manifest(checkpoint, deployment.log_id if checkpoint == LATEST else None)
         part = manifest.part(kind, partition)
         _check_deployment(manifest, deployment)
-        if kafka_address(deployment.bus) is not None:
-            asyncio.run(check_logs(deployment, kafka, [part]))
-        else:
-            _check_log(part, directory, deployment)
+        check_log(deployment, directory.log, kafka, part)
         folder = directory.sampler(partition) if kind == SAMPLER else directory.serving(partition)
         aside = _set_aside(folder)
         if aside is not None:
@@ -77,22 +67,6 @@ def _check_deployment(manifest: Manifest, deployment: Deployment) -> None:
         raise StateError(
             f"{manifest.id} is of the deployment {dict(manifest.deployment)}, here is {deployment.identity()}: their logs differ. "
             "Name a checkpoint of this one, or leave out --partition and restore the whole into a new folder"
-        )
-
-
-def _check_log(part: Part, directory: DataDir, deployment: Deployment) -> None:
-    topic = RECORDS if part.kind == SAMPLER else SAMPLES
-    log = partition_directory(log_directory(deployment.bus, directory.log), topic, PartitionIndex(part.partition))
-    tail = TailFile(log / "end", read_only=True)
-    try:
-        recorded = tail.read()
-    finally:
-        tail.close()
-    begin, end = first_kept(log), recorded.end if recorded is not None else 0
-    if not begin <= part.position <= end:
-        raise StateError(
-            f"{part.kind}/{part.partition} would go on from position {part.position}, but {log} has {begin} to {end}: one of the"
-            f" two has lost something; {ANEW}"
         )
 
 

@@ -23,7 +23,7 @@ from dgs.core.schema import Schema
 from dgs.core.types import PartitionIndex, Position
 from dgs.datadir import DataDir
 from dgs.recovery.fresh import fresh_directory
-from dgs.recovery.kept_logs import check_logs, state_since
+from dgs.recovery.kept_logs import check_log, state_since
 from dgs.store.base import Batch
 from dgs.store.destination import Destination
 from dgs.store.manifest import SAMPLER, Manifest, Part
@@ -54,7 +54,8 @@ def restore_deployment(
     deployment = deployment_of(manifest, None if manifest.bus else secrets.token_hex(8))
     state = read_state(manifest.coordinator)
     if manifest.bus:
-        asyncio.run(check_logs(deployment, kafka, manifest.parts))
+        for part in manifest.parts:
+            check_log(deployment, DataDir(root).log, kafka, part)
     with fresh_directory(root, "a checkpoint is restored into a new folder") as directory:
         say(f"restoring {manifest.id} ({manifest.nbytes} bytes) into {root}")
         if not manifest.bus:
