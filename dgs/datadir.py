@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from dgs.core.deployment import EMISSION_VERSION, Deployment
+from dgs.core.deployment import EMISSION_VERSION, Deployment, Start
 from dgs.core.errors import InputError, SchemaError, StateError
 from dgs.core.repair import ANEW
 from dgs.core.schema import Schema
@@ -50,6 +50,7 @@ class Wanted:
     serving_partitions: int | None = None
     idle_items: int | None = None
     bus: str | None = None
+    start_at: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,7 @@ class Defaults:
     partitions: int
     serving_partitions: int
     idle_items: int
+    start: Start | None = None
 
 
 class Lock:
@@ -239,6 +241,7 @@ def _new(wanted: Wanted, defaults: Defaults, root: Path) -> Deployment:
         schema=wanted.schema,
         idle_items=defaults.idle_items if wanted.idle_items is None else wanted.idle_items,
         bus=wanted.bus or "",
+        start=defaults.start,
     )
 
 
@@ -250,6 +253,7 @@ def _compare(standing: Deployment, wanted: Wanted, root: Path) -> None:
             ("--serving-partitions", standing.serving_partitions, wanted.serving_partitions),
             ("--idle-items", standing.idle_items, wanted.idle_items),
             ("--bus", standing.bus or "the local one in the directory", wanted.bus or None),
+            ("--start-at", "not given" if standing.start is None else standing.start.at, wanted.start_at),
         )
         if asked is not None and asked != has and not (flag == "--bus" and _same_topics(str(has), str(asked)))
     ]
@@ -294,6 +298,7 @@ def _encode(deployment: Deployment) -> bytes:
         **deployment.identity(),
         "bus": deployment.bus,
         "schema": deployment.schema.text,
+        **({} if deployment.start is None else {"start": deployment.start.to_json()}),
     }
     document["crc32"] = checksum(document)
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
@@ -319,6 +324,7 @@ def _decode(text: bytes, path: Path) -> Deployment:
             idle_items=_integer(document, "idle_items"),
             emission_version=_integer(document, "emission_version"),
             bus=str(document["bus"]),
+            start=Start.from_json(document["start"]) if document.get("start") else None,
         )
     except (ValueError, TypeError, KeyError, SchemaError) as e:
         raise _damaged(path, e) from None

@@ -155,7 +155,7 @@ class Sampling:
             )
         )
         link = self._directory.checkpoint_link(f"sampler-{partition}")
-        part = SamplerPart(partition, self._deployment.serving_partitions, store, link)
+        part = SamplerPart(self._deployment, partition, store, link)
         beside = asyncio.create_task(self._member.participation(part, lambda: not worker.stands_by).run())
         self._workers[partition] = worker
         try:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import get_args
+from typing import TYPE_CHECKING, get_args
 from urllib.parse import unquote, urlsplit
 
 from dgs.bus.archive import open_files, partition_directory
@@ -15,8 +15,12 @@ from dgs.bus.local import Fsync, LocalBus
 from dgs.bus.log import Log
 from dgs.bus.memory import MemoryBus
 from dgs.core.deployment import Deployment
-from dgs.core.errors import InputError, StateError
-from dgs.core.types import PartitionIndex
+from dgs.core.errors import InputError, StateError, UnreachableError
+from dgs.core.types import PartitionIndex, Position
+
+if TYPE_CHECKING:
+    from dgs.bus.kafka.bus import KafkaBus
+    from dgs.bus.kafka.offsets import Moment
 
 _FORMS = f"local:///absolute/path (files that the processes of this host share), {FORM}, or memory:// (one process, for tests)"
 
@@ -68,10 +72,39 @@ def open_bus(
     raise InputError(f"bus URL {url!r} is not understood; it is {_FORMS}")
 
 
-def _kafka_bus(address: KafkaAddress, options: KafkaOptions) -> Bus:
+def _kafka_bus(address: KafkaAddress, options: KafkaOptions) -> "KafkaBus":
     with _needs_kafka():
         from dgs.bus.kafka.bus import KafkaBus
     return KafkaBus(address, options)
+
+
+async def positions_since(
+    url: str, topic: str, partitions: int, moment: "Moment", kafka: KafkaOptions | None = None
+) -> list[Position]:
+    """Return where each partition of a topic has the first entry since a moment; the topic is made if it is not there.
+
+    Args:
+        url: of the bus.
+        topic: which one.
+        partitions: how many it has.
+        moment: "earliest", "latest", or milliseconds since 1970.
+        kafka: how to talk to Kafka; None for the defaults.
+
+    Raises:
+        InputError: the bus is none on Kafka: others keep no times.
+        StateError: the topic has other partitions, or this is not allowed.
+        UnreachableError: Kafka stays away.
+    """
+    if (address := kafka_address(url)) is None:
+        raise InputError(f"only logs on Kafka have entries before a deployment, and know their times: {url} is not on Kafka")
+    bus = _kafka_bus(address, kafka or KafkaOptions())
+    try:
+        await bus.ensure(topic, partitions)
+        return await bus.since(topic, moment)
+    except OSError as e:
+        raise UnreachableError(str(e)) from None
+    finally:
+        await bus.close()
 
 
 @contextmanager

@@ -48,6 +48,7 @@ class Program(click.Group):
         "demo": "demo",
         "frontend": "frontend",
         "check": "check",
+        "start": "start",
     }
     """Command → module of this package that has it under the same name."""
 

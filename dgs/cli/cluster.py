@@ -38,7 +38,9 @@ def cluster() -> None:
 @graph_options
 @settings_options(SHOWN)
 @click.option("--parent", type=int, hidden=True, help="End when this process does.")
-def cluster_up(schema: Path | None, queries: tuple[Path, ...], parent: int | None, **flags: str | None) -> None:
+def cluster_up(
+    schema: Path | None, queries: tuple[Path, ...], start_at: str | None, parent: int | None, **flags: str | None
+) -> None:
     """Start a coordinator, samplers and frontends on this host, and stay until they are stopped.
 
     Every frontend takes requests at --port, for any seed and for the coordinator. With --copies 2 each serving partition is in two
@@ -51,7 +53,7 @@ def cluster_up(schema: Path | None, queries: tuple[Path, ...], parent: int | Non
         die_with_parent(parent)
     settings = read_settings(flags)
     with ExitStack() as stack:
-        founded = stack.enter_context(founding(settings, flags, schema, queries, alone=False))
+        founded = stack.enter_context(founding(settings, flags, schema, queries, start_at, alone=False))
         shared = stack.enter_context(reserve(settings.host, settings.port))
         control = stack.enter_context(listen(settings.host, 0))
         settings, deployment = founded.establish()

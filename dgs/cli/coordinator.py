@@ -49,6 +49,7 @@ SHOWN = [
 def coordinator(
     schema: Path | None,
     queries: tuple[Path, ...],
+    start_at: str | None,
     parent: int | None,
     listen_fd: int | None,
     ready_fd: int | None,
@@ -73,7 +74,7 @@ def coordinator(
             ready, handed = (lambda: tell(ready_fd)), queries_fd
         else:
             settings = read_settings(flags)
-            founded = stack.enter_context(founding(settings, flags, schema, queries, alone=False))
+            founded = stack.enter_context(founding(settings, flags, schema, queries, start_at, alone=False))
             listening = stack.enter_context(listen(settings.host, settings.port))
             settings, deployment = founded.establish()
             directory, handed = founded.directory, founded.handed.fileno()

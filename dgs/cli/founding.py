@@ -19,8 +19,9 @@ import click
 from dgs.cli.check import QueryFile, write_queries
 from dgs.cli.files import read_bytes, read_json
 from dgs.cli.options import as_environment, given
+from dgs.cli.start import moment_of
 from dgs.config import Settings
-from dgs.core.deployment import Deployment
+from dgs.core.deployment import Deployment, Start
 from dgs.core.errors import DgsError, InputError
 from dgs.core.schema import Schema
 from dgs.datadir import DataDir, Defaults, Wanted
@@ -38,7 +39,13 @@ def graph_options(command: F) -> F:
     schema = click.option(
         "--schema", type=click.Path(path_type=Path), metavar="FILE", help="Graph schema (JSON); a new data directory needs it."
     )
-    return schema(query(command))
+    start_at = click.option(
+        "--start-at",
+        metavar="earliest|latest|MS",
+        help="For a new deployment on Kafka, whose topic has records already: the queries given here sample those from here on. MS"
+        " is a time in milliseconds since 1970, by Kafka's times of the records.",
+    )
+    return schema(query(start_at(command)))
 
 
 class Founding:
@@ -50,19 +57,27 @@ class Founding:
     """
 
     def __init__(
-        self, settings: Settings, flags: Mapping[str, str | None], directory: DataDir, schema: Schema | None, handed: IO[bytes]
+        self,
+        settings: Settings,
+        flags: Mapping[str, str | None],
+        directory: DataDir,
+        schema: Schema | None,
+        start_at: str | None,
+        handed: IO[bytes],
     ) -> None:
         self.directory = directory
         self.handed = handed
         self._settings = settings
         self._flags = flags
         self._schema = schema
+        self._start_at = start_at
 
     def establish(self) -> tuple[Settings, Deployment]:
         """Return the deployment of the directory, made now if there is none, and the settings with what is fixed there.
 
         Raises:
             StateError: what stands in the directory is not what is wanted.
+            SystemExit: where it is to begin cannot be told; said already.
         """
         settings = self._settings
         wanted = Wanted(
@@ -71,8 +86,9 @@ class Founding:
             settings.serving_partitions if given(self._flags, "serving_partitions") else None,
             settings.idle_items if given(self._flags, "idle_items") else None,
             settings.bus,
+            self._start_at,
         )
-        defaults = Defaults(settings.partitions, settings.serving_partitions, settings.idle_items)
+        defaults = Defaults(settings.partitions, settings.serving_partitions, settings.idle_items, self._start())
         deployment = self.directory.establish(wanted, defaults)
         fixed = dataclasses.replace(
             settings,
@@ -83,10 +99,28 @@ class Founding:
         )
         return fixed, deployment
 
+    def _start(self) -> Start | None:
+        """Return where the logs of a new deployment begin; None for one that is there, or without --start-at."""
+        settings, at = self._settings, self._start_at
+        if at is None or self.directory.read() is not None:
+            return None
+        handed = self.handed.fileno()
+        arguments = ["--bus", str(settings.bus), "--partitions", str(settings.partitions), "--queries-fd", str(handed)]
+        ended = _asked(["start", at, *arguments], handed, settings)
+        if ended.returncode != 0:
+            sys.exit(ended.returncode)
+        return Start.from_json(json.loads(ended.stdout))
+
 
 @contextmanager
 def founding(
-    settings: Settings, flags: Mapping[str, str | None], schema_file: Path | None, query_files: tuple[Path, ...], *, alone: bool
+    settings: Settings,
+    flags: Mapping[str, str | None],
+    schema_file: Path | None,
+    query_files: tuple[Path, ...],
+    start_at: str | None,
+    *,
+    alone: bool,
 ) -> Iterator[Founding]:
     """Check what the user gave, make the data directory and hold its lock for the length of a block.
 
@@ -95,6 +129,7 @@ def founding(
         flags: of the command, as text.
         schema_file: of the graph; a new data directory needs it.
         query_files: queries to install.
+        start_at: where a new deployment begins in logs that have records already; None where there are none.
         alone: whether all runs in one process.
 
     Raises:
@@ -105,10 +140,10 @@ def founding(
         raise InputError("--data-dir is missing (or DGS_DATA_DIR): the directory that keeps the service's state")
     directory = DataDir(settings.data_dir)
     with tempfile.TemporaryFile() as handed:
-        schema = _check(settings, directory, schema_file, query_files, handed, alone=alone)
+        schema = _check(settings, directory, schema_file, query_files, start_at, handed, alone=alone)
         directory.make()
         with directory.lock("up"):
-            yield Founding(settings, flags, directory, schema, handed)
+            yield Founding(settings, flags, directory, schema, start_at, handed)
 
 
 def _check(
@@ -116,6 +151,7 @@ def _check(
     directory: DataDir,
     schema_file: Path | None,
     query_files: tuple[Path, ...],
+    start_at: str | None,
     handed: IO[bytes],
     *,
     alone: bool,
@@ -130,6 +166,8 @@ def _check(
     queries: list[QueryFile] = []
     if settings.bus is not None and settings.bus.startswith("memory:") and not alone:
         problems.append("--bus memory:// is a bus within one process: it needs dgs up --samplers 0")
+    if start_at is not None:
+        problems += _start_problems(start_at, settings, query_files)
     try:
         if schema_file is not None:
             schema = _read_schema(schema_file)
@@ -159,6 +197,17 @@ def _check(
     return schema
 
 
+def _start_problems(at: str, settings: Settings, query_files: tuple[Path, ...]) -> list[str]:
+    problems = []
+    if moment_of(at) is None:
+        problems.append(f"--start-at is earliest, latest, or a time in milliseconds since 1970, not {at!r}")
+    if settings.bus is None or not settings.bus.startswith("kafka:"):
+        problems.append("--start-at needs --bus kafka://…: no other logs have records before their deployment")
+    if not query_files:
+        problems.append("--start-at needs --query FILE: a query that is installed later would not see the records that are there")
+    return problems
+
+
 def _read_schema(path: Path) -> Schema:
     try:
         return Schema.parse(read_bytes(path))
@@ -169,12 +218,17 @@ def _read_schema(path: Path) -> Schema:
 
 def _problems_found(arguments: list[str], handed: int, settings: Settings) -> list[str]:
     """Return what the command `check` finds."""
-    command = [*PROGRAM, "check", "--parent", str(os.getpid()), *arguments]
-    environment = os.environ | as_environment(settings)
-    ended = subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[handed], check=False
-    )
+    ended = _asked(["check", *arguments], handed, settings)
     if ended.returncode != 0:
         raise DgsError(f"the check of queries and bus ended with status {ended.returncode}")
     problems: list[str] = json.loads(ended.stdout)
     return problems
+
+
+def _asked(command: list[str], handed: int, settings: Settings) -> "subprocess.CompletedProcess[bytes]":
+    """Run a command of this program to its end, with what was checked; its stderr is this process's."""
+    arguments = [*PROGRAM, *command, "--parent", str(os.getpid())]
+    environment = os.environ | as_environment(settings)
+    return subprocess.run(
+        arguments, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, pass_fds=[handed], check=False
+    )

@@ -28,7 +28,7 @@ SHOWN = [s.name for s in SETTINGS if s.name not in (*OF_CLUSTERS, "retry_timeout
 @graph_options
 @settings_options(SHOWN)
 @click.option("--parent", type=int, hidden=True, help="End when this process does.")
-def up(schema: Path | None, queries: tuple[Path, ...], parent: int | None, **flags: str | None) -> None:
+def up(schema: Path | None, queries: tuple[Path, ...], start_at: str | None, parent: int | None, **flags: str | None) -> None:
     """Start the service on this host and stay until it is stopped.
 
     Ctrl-C or SIGTERM stops it; it goes on where it was when it is started again with the same --data-dir. The state also survives
@@ -41,7 +41,7 @@ def up(schema: Path | None, queries: tuple[Path, ...], parent: int | None, **fla
         die_with_parent(parent)
     settings = read_settings(flags)
     with ExitStack() as stack:
-        founded = stack.enter_context(founding(settings, flags, schema, queries, alone=settings.samplers == 0))
+        founded = stack.enter_context(founding(settings, flags, schema, queries, start_at, alone=settings.samplers == 0))
         socket = stack.enter_context(listen(settings.host, settings.port))
         settings, deployment = founded.establish()
         settings = dataclasses.replace(settings, coordinator=url_of(socket))

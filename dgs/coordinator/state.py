@@ -5,7 +5,7 @@ it may stand in some record partitions, and has to be appended to all of them (a
 `queries`, `dimensions` and `barriers` make new states, `state_file` keeps them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -123,6 +123,15 @@ class State:
                 for name, b in self.barriers.items()
             },
         }
+
+
+def first_state(orders: Sequence[ControlItem]) -> State:
+    """Return what a coordinator begins with: the orders that come before the logs, which install queries.
+
+    With some of them there may be records already, which no later query would see.
+    """
+    queries = tuple(Query(o.number, int(o.body["id"]), str(o.body["name"]), dict(o.body["plan"])) for o in orders)
+    return State(last=len(orders), written=len(orders), loaders_admitted=bool(orders), queries=queries)
 
 
 def of_next_generation(state: State, serving_partitions: int) -> State:

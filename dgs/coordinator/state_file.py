@@ -8,7 +8,7 @@ import json
 import zlib
 from pathlib import Path
 
-from dgs.coordinator.state import State, read_state
+from dgs.coordinator.state import State, first_state, read_state
 from dgs.core.deployment import Deployment
 from dgs.core.errors import StateError
 from dgs.core.repair import ANEW
@@ -23,6 +23,7 @@ class StateFile:
 
     def __init__(self, path: Path, deployment: Deployment) -> None:
         self.path = path
+        self._first_orders = deployment.first_orders
         self._belongs_to = {"log_id": deployment.log_id, "generation": deployment.generation}
 
     def load(self) -> State:
@@ -35,7 +36,7 @@ class StateFile:
             document = json.loads(self.path.read_bytes())
             version = int(document["format"])
         except FileNotFoundError:
-            return State()
+            return first_state(self._first_orders)
         except OSError as e:
             raise StateError(f"{self.path} cannot be read: {e.strerror}; let this user read it, then start again") from None
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as e:

@@ -1,5 +1,6 @@
 """The catalog: what control items have told so far: the layouts of payloads, and the operators that run. Every machine has one."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from dgs.core.control import BARRIER, DIMENSION, INSTALL, ControlItem
@@ -22,6 +23,14 @@ class Catalog:
     def empty(schema: Schema) -> "Catalog":
         """Return the catalog before any control item."""
         return Catalog(schema, Layouts(schema), OperatorSet())
+
+    @staticmethod
+    def of(schema: Schema, items: Iterable[ControlItem]) -> "Catalog":
+        """Return the catalog after some items; StateError as `taken`."""
+        catalog = Catalog.empty(schema)
+        for item in items:
+            catalog = catalog.taken(item)
+        return catalog
 
     def taken(self, item: ControlItem) -> "Catalog":
         """Return the catalog after one more item; a barrier changes nothing.

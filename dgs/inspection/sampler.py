@@ -55,9 +55,7 @@ def read_commit(view: StoreView, deployment: Deployment) -> Committed:
             f"the state belongs to the deployment {meta['log_id']} in generation {meta['generation']}, the directory to"
             f" {deployment.log_id} in {deployment.generation}: it was copied here from another one"
         )
-    catalog = Catalog.empty(deployment.schema)
-    for text in meta["kept_control"]:
-        catalog = catalog.taken(read_control_json(text.encode()))
+    catalog = Catalog.of(deployment.schema, (read_control_json(text.encode()) for text in meta["kept_control"]))
     return Committed(position, meta["received"], meta["sent"], meta["control"], meta["watermark"], catalog)
 
 

@@ -6,11 +6,11 @@ travels is `dgs.membership.link`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from dgs.core.deployment import Deployment
+from dgs.core.deployment import Deployment, Start
 from dgs.core.errors import InputError
 from dgs.core.schema import Schema
 from dgs.telemetry.figures import SamplerFigures, ServingFigures
@@ -139,6 +139,7 @@ class DeploymentFacts:
     Attributes:
         schema: its JSON text.
         bus: URL, as any process of the deployment reaches it.
+        start: as JSON values.
     """
 
     log_id: str
@@ -149,11 +150,13 @@ class DeploymentFacts:
     idle_items: int
     bus: str
     emission_version: int
+    start: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, deployment: Deployment, bus: str) -> Self:
         """Return the facts of a deployment on this bus."""
-        return cls(**deployment.identity(), schema=deployment.schema.text, bus=bus)  # type: ignore[arg-type]  # of several types
+        start = None if deployment.start is None else deployment.start.to_json()
+        return cls(**deployment.identity(), schema=deployment.schema.text, bus=bus, start=start)  # type: ignore[arg-type]  # of several types
 
     def deployment(self) -> Deployment:
         """Return the deployment.
@@ -170,6 +173,7 @@ class DeploymentFacts:
             self.idle_items,
             self.bus,
             self.emission_version,
+            Start.from_json(self.start) if self.start else None,
         )
 
 

@@ -54,9 +54,9 @@ class PartitionHistory:
         self._store = store
         self._open_log = open_log
         self._layouts = layouts
-        self._catalog = Catalog.empty(deployment.schema)
-        self._control = 0
-        self.committed = Position(0)
+        self._catalog = Catalog.of(deployment.schema, deployment.first_orders)
+        self._control = len(deployment.first_orders)
+        self.committed = Position(deployment.begin(partition))
         self.passed_over = 0
         self.lost = False
 
@@ -72,8 +72,8 @@ class PartitionHistory:
             if (committed := view.committed()) is None:
                 return
             self.committed, meta = committed[0], json.loads(committed[1])
-            for text in meta["kept_control"]:
-                self._catalog = self._catalog.taken(read_control_json(text.encode()))
+            kept = (read_control_json(text.encode()) for text in meta["kept_control"])
+            self._catalog = Catalog.of(self._deployment.schema, kept)
             self._control = int(meta["control"])
             vertices = view.scan(FEATURES)
             while items := list(islice(vertices, AT_A_TIME)):

@@ -71,6 +71,7 @@ def rebuild(
         partitions=partitions or old.partitions,
         serving_partitions=serving_partitions or old.serving_partitions,
         bus=bus or "",
+        start=None,
     )
     with fresh_directory(root, "a new generation needs a new folder") as target, source.lock("up", wait_s=0):
         state = of_next_generation(StateFile(source.coordinator_state, old).load(), new.serving_partitions)

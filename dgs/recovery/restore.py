@@ -90,6 +90,7 @@ def deployment_of(manifest: Manifest, log_id: str | None = None) -> Deployment:
             idle_items=int(identity["idle_items"]),
             emission_version=int(identity["emission_version"]),
             bus=manifest.bus,
+            start=manifest.start,
         )
     except (KeyError, ValueError) as e:
         raise CodecError(f"the manifest of {manifest.id} is damaged: {e!r}; use another checkpoint") from None

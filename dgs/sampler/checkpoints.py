@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
 
+from dgs.core.deployment import Deployment
 from dgs.core.types import PartitionIndex, Position
 from dgs.store.manifest import SAMPLER, Part
 from dgs.store.objects import Objects
@@ -46,8 +47,8 @@ class SamplerPart:
     """See `dgs.store.participation.SendingPartition`.
 
     Args:
+        deployment: whose partition it is.
         partition: which.
-        serving_partitions: how many channels it has.
         store: what it commits to.
         folder: for links, on the disk of the store; nobody else's.
         view: opens what the store has made there.
@@ -55,14 +56,15 @@ class SamplerPart:
 
     def __init__(
         self,
+        deployment: Deployment,
         partition: PartitionIndex,
-        serving_partitions: int,
         store: CopiedStore,
         folder: Path,
         view: Callable[[Path], AbstractContextManager[CopyView]] = StoreView,
     ) -> None:
         self._partition = partition
-        self._none_sent = [0] * serving_partitions
+        self._begin = deployment.begin(partition)
+        self._none_sent = [0] * deployment.serving_partitions
         self._store = store
         self._folder = folder
         self._view = view
@@ -85,7 +87,7 @@ class SamplerPart:
         """Send what is linked; see `SendingPartition.send`."""
         with self._view(self._folder) as view:
             committed = view.committed()
-        position, numbers = (0, {}) if committed is None else (committed[0], json.loads(committed[1]))
+        position, numbers = (self._begin, {}) if committed is None else (committed[0], json.loads(committed[1]))
         paths = [p for p in sorted(self._folder.iterdir()) if p.is_file() and p.name not in LEFT_OUT]
         files = [] if committed is None else [objects.put(path, path.name) for path in paths]
         received, sent = (numbers.get(direction, self._none_sent) for direction in ("received", "sent"))

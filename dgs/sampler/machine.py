@@ -51,6 +51,11 @@ class SamplerMachine:
         self.duplicates = 0
         self.gaps = 0
 
+    def begin(self) -> list[Emission]:
+        """Apply the orders that come before the log, unless the store has them already; return what that emits."""
+        orders = self.state.deployment.first_orders[self.state.control :]
+        return [emission for order in orders for emission in self._control(order)]
+
     def apply(self, entry: LogEntry, position: Position) -> list[Emission]:
         """Apply the entry that ends at `position`; return what it emits, in the order of each channel.
 

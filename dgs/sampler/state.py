@@ -52,7 +52,7 @@ class SamplerState:
     def __init__(self, deployment: Deployment, partition: PartitionIndex, store: Store) -> None:
         self.deployment = deployment
         self.partition = partition
-        self.position = Position(0)
+        self.position = Position(deployment.begin(partition))
         self.received = [0] * deployment.serving_partitions
         self.sent = [0] * deployment.serving_partitions
         self.control = 0

@@ -130,6 +130,8 @@ class SamplerWorker:
     async def _loop(self, group: asyncio.TaskGroup) -> None:
         state = self.machine.state
         _log.info("sampler partition starts", partition=self._partition, position=state.position)
+        self._pack(self.machine.begin())
+        self._flush()
         self._send_notes()
         while True:
             if not self.stands_by:
@@ -182,10 +184,13 @@ class SamplerWorker:
             if (appended := decoded.appended_ms) > 0:
                 this = (appended, int(entry.position))
                 self._oldest = [min(oldest or this, this) for oldest in self._oldest]
+        self._pack(emissions)
+        self._gaps.tell(self.machine.gaps)
+
+    def _pack(self, emissions: list[Emission]) -> None:
         for emission in emissions:
             self._packs[emission.destination].append(emission)
             self._pack_bytes += emission.blocks.nbytes
-        self._gaps.tell(self.machine.gaps)
 
     def _flush(self) -> None:
         """Send what was emitted so far, with a note of how far that is."""

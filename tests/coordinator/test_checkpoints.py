@@ -68,8 +68,7 @@ class World:
     def part(self, p: int) -> SamplerPart:
         store: RocksStore | Broken = Broken() if p in self.broken else self.stores[p]
         link = self.folder / "links" / f"sampler-{p}"
-        size = self.deployment.serving_partitions
-        return SamplerPart(PartitionIndex(p), size, store, link)
+        return SamplerPart(self.deployment, PartitionIndex(p), store, link)
 
     def serving(self, s: PartitionIndex) -> ServingPart:
         folder = SnapshotFolder(self.folder / "serving" / str(s))

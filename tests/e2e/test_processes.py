@@ -17,8 +17,9 @@ from tests.e2e.processes import BIN, ENVIRONMENT, free_port, run, until
 class Processes(Cluster):
     """A coordinator, two samplers and two frontends, none of them started by another."""
 
-    def __init__(self, folder: Path, graph: Graph) -> None:
+    def __init__(self, folder: Path, graph: Graph, *fixed: object) -> None:
         super().__init__(folder)
+        self.fixed = fixed
         self.graph = graph
         self.control = f"127.0.0.1:{free_port()}"
         self.running: dict[str, subprocess.Popen[bytes]] = {}
@@ -35,7 +36,7 @@ class Processes(Cluster):
     def begin_coordinator(self) -> None:
         """Start the coordinator."""
         fixed = ("--partitions", 4, "--serving-partitions", 4, "--port", self.control.partition(":")[2])
-        self.begin("coordinator", *self.graph.start_flags, *fixed)
+        self.begin("coordinator", *self.graph.start_flags, *fixed, *self.fixed)
 
     def begin_sampler(self, ordinal: int) -> None:
         """Start one of two samplers."""

@@ -99,9 +99,16 @@ class Topic:
         self._places = [TopicPartition(name, partition) for partition in range(partitions)]
         asyncio.run(self._make(partitions))
 
-    def write(self, events: Iterable[bytes | None], *, partition: int | None = None, at_ms: int | None = None) -> None:
+    def write(
+        self,
+        events: Iterable[bytes | None],
+        *,
+        partition: int | None = None,
+        at_ms: int | None = None,
+        key: bytes | None = b"key",
+    ) -> None:
         """Append events: to one partition, or to all of them by turns."""
-        asyncio.run(self._write(list(events), partition, at_ms))
+        asyncio.run(self._write(list(events), partition, at_ms, key))
 
     def committed(self, group: str) -> list[int | None]:
         """Return how far a group has come in each partition."""
@@ -119,13 +126,13 @@ class Topic:
         finally:
             await admin.close()
 
-    async def _write(self, events: Sequence[bytes | None], partition: int | None, at_ms: int | None) -> None:
+    async def _write(self, events: Sequence[bytes | None], partition: int | None, at_ms: int | None, key: bytes | None) -> None:
         producer = AIOKafkaProducer(bootstrap_servers=self._brokers, acks="all")
         await producer.start()
         try:
             for number, value in enumerate(events):
                 where = number % len(self._places) if partition is None else partition
-                await producer.send(self.name, value, b"key", partition=where, timestamp_ms=at_ms)
+                await producer.send(self.name, value, key, partition=where, timestamp_ms=at_ms)
         finally:
             await producer.stop()
 

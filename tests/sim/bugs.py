@@ -20,6 +20,7 @@ from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.state import State
 from dgs.coordinator.truncation import Truncation
 from dgs.core.blocks import DELTA, WHOLE, Blocks
+from dgs.core.deployment import Deployment
 from dgs.core.kernels.replica import PENDING, SUBSCRIBED
 from dgs.core.operators import OperatorSet
 from dgs.core.partition import mix_array
@@ -304,6 +305,8 @@ LONG: Mapping[str, Any] = {"loads": [50], "pauses": [[0.01]]}
 LARGE_PIECES: Mapping[str, Any] = {**LONG, "together": False, "piece_bytes": 10_000, "pack_bytes": 1500}
 """How much is applied at a time is as chance has it."""
 STANDBYS: Mapping[str, Any] = {**LONG, "together": False, "standby": True}
+LATE: Mapping[str, Any] = {"late_share": 1.0}
+"""The logs have records before the deployment."""
 CHECKPOINTS: Mapping[str, Any] = {**LONG, "together": True, "checkpoints": True}
 
 BUGS: dict[str, Bug] = {
@@ -381,6 +384,8 @@ BUGS: dict[str, Bug] = {
     "a stand-by writes nothing": Bug(
         _patched(StandbyOutbox, "_stands", lambda *_: True), ["twin", "bus fails", "kill"], SAMPLERS, STANDBYS
     ),
+    "a log is read from its first entry": Bug(_patched(Deployment, "begin", lambda *_: 0), shape=LATE),
+    "the orders before a log are not taken": Bug(_patched(SamplerMachine, "begin", lambda *_: []), shape=LATE),
     "the coordinator leaves a partition out": Bug(_patched(Coordinator, "_write_pending", _write_to_some)),
 }
 

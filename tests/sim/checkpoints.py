@@ -14,6 +14,7 @@ from dgs.bus.frames import parse
 from dgs.coordinator.checkpoints import CheckpointCreator
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.truncation import Truncation
+from dgs.core.deployment import Deployment
 from dgs.core.errors import NotFoundError
 from dgs.core.types import PartitionIndex, Position
 from dgs.datadir import DataDir
@@ -39,11 +40,10 @@ class SimCheckpoints:
         folder: for the destination, and links to what is being sent.
     """
 
-    def __init__(self, folder: Path, partitions: int, serving_partitions: int) -> None:
+    def __init__(self, folder: Path, deployment: Deployment) -> None:
         folder.mkdir()
         self._folder = folder
-        self._partitions = partitions
-        self._serving_partitions = serving_partitions
+        self._deployment = deployment
         self._snapshots: dict[int, tuple[Life, Snapshots]] = {}
         self._destination = Destination(str(folder / "place"))
         self._creator: tuple[Life, CheckpointCreator] | None = None
@@ -74,13 +74,13 @@ class SimCheckpoints:
     def sampler(self, partition: int, store: OpenedStore) -> Participation:
         """Return how a sampler partition takes part."""
         link = self._folder / f"sampler-{partition}"
-        part = SamplerPart(PartitionIndex(partition), self._serving_partitions, store, link, SimStoreView)
+        part = SamplerPart(self._deployment, PartitionIndex(partition), store, link, SimStoreView)
         return Participation(part, self._asked, Sending(lambda: "", lambda _: self._opened()))
 
     def serving(self, partition: int, snapshots: Snapshots, life: Life) -> Participation:
         """Return how a serving partition takes part."""
         self._snapshots[partition] = life, snapshots
-        part = ServingPart(PartitionIndex(partition), self._partitions, snapshots, self._folder / f"serving-{partition}")
+        part = ServingPart(PartitionIndex(partition), self._deployment.partitions, snapshots, self._folder / f"serving-{partition}")
         return Participation(part, self._asked, Sending(lambda: "", lambda _: self._opened()))
 
     def _asked(self) -> str | None:

@@ -24,7 +24,7 @@ from dgs.store.snapshots import SnapshotFolder
 from dgs.testing.bus import Place, SimBus, SimLogs
 from dgs.testing.process import Life, SimProcess, running_life
 from tests.sim.disks import Disks
-from tests.sim.invariants import Invariants, Served, ViolationError
+from tests.sim.invariants import BEFORE_START, Invariants, Served, ViolationError
 from tests.sim.loader import SimLoader
 from tests.sim.workload import Workload
 
@@ -64,7 +64,12 @@ class SimDeployment:
         self._random = random.Random(f"{seed}/deployment")
         self.invariants = Invariants(workload)
         self.logs = SimLogs(synced=workload.synced, on_entry=self.invariants.on_entry)
+        if workload.before is not None:
+            self.logs.ensure(RECORDS, workload.partitions)
+            self.logs.ensure(SAMPLES, workload.serving_partitions)
+            self._write(dict.fromkeys(range(workload.partitions), BEFORE_START))
         self._disks = Disks(workload, self.logs, seed, folder)
+        self._write(self.invariants.sent_by_others(workload.before or ()))
         self._checkpoints = self._disks.checkpoints
         self.processes: dict[str, SimProcess] = {}
         self.serving: dict[str, Served] = {}
@@ -83,6 +88,12 @@ class SimDeployment:
         if self._workload.together:
             return {**parts, "frontend": _all_of([self._coordinates, *serving.values()])}
         return {**parts, "coordinator": self._coordinates, **serving}
+
+    def _write(self, entries: dict[int, bytes]) -> None:
+        """Have an entry stand in some record partitions that nobody of this deployment has written."""
+        for p, entry in entries.items():
+            self.logs.write((RECORDS, p), [entry])
+            self.logs.sync((RECORDS, p))
 
     def _loader(self, number: int) -> SimLoader:
         steps = [step for step in self._workload.steps if step.loader == number]
@@ -113,9 +124,9 @@ class SimDeployment:
 
     def deliver_again(self, place: Place, share: float, count: int) -> None:
         """Some entries of a log, from this share of it on, arrive there once more."""
-        if journal := self.logs.journal.get(place):
-            first = int(share * len(journal))
-            self.logs.write(place, [entry.data for entry in journal[first : first + count]])
+        if entries := [entry.data for entry in self.logs.journal.get(place, []) if entry.data != BEFORE_START]:
+            first = int(share * len(entries))
+            self.logs.write(place, entries[first : first + count])
             self.logs.sync(place)
 
     def set_back(self, name: str, back: int) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from dgs.bus.base import RECORDS, SAMPLES
 from dgs.coordinator.state import State, read_state
 from dgs.coordinator.state_file import StateFile
-from dgs.core.deployment import Deployment
+from dgs.core.control import INSTALL, ControlItem
+from dgs.core.deployment import Deployment, Start
 from dgs.core.types import Position
 from dgs.recovery.restore import deployment_of
 from dgs.store.manifest import SAMPLER, Manifest, Part
@@ -35,14 +36,20 @@ class Disks:
 
     def __init__(self, workload: Workload, logs: SimLogs, seed: int, folder: Path) -> None:
         self.deployment = Deployment(
-            "log", 1, workload.partitions, workload.serving_partitions, SCHEMA, idle_items=workload.idle_items
+            "log",
+            1,
+            workload.partitions,
+            workload.serving_partitions,
+            SCHEMA,
+            idle_items=workload.idle_items,
+            start=_start(workload, logs),
         )
         self.stores = {f"sampler-{p}": SimStore() for p in range(workload.partitions)}
         self.folders = {f"serving-{s}": folder / f"serving-{s}" for s in range(workload.serving_partitions)}
         self.file = StateFile(folder / "state.json", self.deployment)
         self.checkpoints: SimCheckpoints | None = None
         if workload.checkpoints:
-            self.checkpoints = SimCheckpoints(folder / "checkpoints", workload.partitions, workload.serving_partitions)
+            self.checkpoints = SimCheckpoints(folder / "checkpoints", self.deployment)
             logs.files = folder / "log"
         self._logs = logs
         self._random = random.Random(f"{seed}/disks")
@@ -159,3 +166,12 @@ class Disks:
                 raw = bytearray(file.path.read_bytes())
                 raw[self._random.randrange(len(raw))] ^= 1 << self._random.randrange(8)
                 file.path.write_bytes(raw)
+
+
+def _start(workload: Workload, logs: SimLogs) -> Start | None:
+    """Return where the deployment begins: behind what stands in the logs."""
+    if workload.before is None:
+        return None
+    bodies = ({"id": n, "name": f"q{n}", "plan": plan} for n, plan in enumerate(workload.plans))
+    orders = (ControlItem(number, INSTALL, body) for number, body in enumerate(bodies, 1))
+    return Start("latest", tuple(logs.ends(RECORDS)), tuple(orders))

@@ -23,6 +23,8 @@ REST_S = 11.0
 WITHIN_S = 300.0
 """So long it may take until then."""
 POLL_S = 0.5
+LATE_SHARE = 0.25
+"""Of histories, in which the logs have records before their deployment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,14 @@ class Outcome:
     faults: Counter[str] = field(default_factory=Counter)
 
 
-def script(seed: int, kinds: Sequence[str] = (), victims: Sequence[str] = (), **shape: Any) -> Script:
+def script(
+    seed: int, kinds: Sequence[str] = (), victims: Sequence[str] = (), *, late_share: float = LATE_SHARE, **shape: Any
+) -> Script:
     """Draw any history, or one of a shape; see `faults.draw` and `workload.draw`."""
-    rnd = random.Random(seed)
+    rnd, apart = random.Random(seed), random.Random(f"{seed}/late")
     load = workload.draw(rnd, **shape)
+    if apart.random() < late_share:
+        load = workload.begun_late(load, apart)
     return Script(seed, load, faults.draw(rnd, load, kinds, victims))
 
 

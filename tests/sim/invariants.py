@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from dgs.bus.base import RECORDS, Entry
-from dgs.codec.entries import BlockPack, RequestPack, decode_entry
+from dgs.codec.entries import BlockPack, RequestPack, decode_entry, encode_records
 from dgs.coordinator.barriers import BarrierState
 from dgs.coordinator.coordinator import Coordinator
 from dgs.coordinator.state import State
@@ -25,7 +25,7 @@ from dgs.serving.worker import ServingWorker
 from dgs.testing.agreement import check_needs
 from dgs.testing.bus import Place
 from dgs.testing.draws import IDS
-from dgs.testing.graph import DIMENSION, SCHEMA, Raw
+from dgs.testing.graph import DIMENSION, SCHEMA, Raw, batch_of, by_partition
 from dgs.testing.items import items_of
 from dgs.testing.message import expected_of
 from dgs.testing.oracle import Expected
@@ -33,6 +33,9 @@ from dgs.testing.plain import plain
 from dgs.testing.versions import RowVersions
 from dgs.wire.samples_pb2 import Samples
 from tests.sim.workload import Workload
+
+BEFORE_START = b"before the deployment"
+"""An entry that stands in the logs where nobody is to read; whoever does cannot decode it."""
 
 
 class ViolationError(AssertionError):
@@ -77,6 +80,7 @@ class Invariants:
         for number, document in enumerate(workload.plans):
             operators = operators.install(f"q{number}", read_query(document, SCHEMA), SCHEMA)
         self._partitions = workload.partitions
+        self._first_orders = 0 if workload.before is None else len(workload.plans)
         self._queries = operators.queries
         self._owner = {v: partition_of(v, workload.partitions) for v in IDS}
         self._server = {v: partition_of(v, workload.serving_partitions) for v in IDS}
@@ -94,7 +98,7 @@ class Invariants:
         self.ends: dict[Place, int] = {}
         self.ready: list[int] | None = None
         self._items: dict[tuple[str, int, int, int], bytes] = {}
-        self._control = [0] * self._partitions
+        self._control = [self._first_orders] * self._partitions
         self._barriers: list[dict[int, int]] = [{} for _ in range(self._partitions)]
         self._ready_count = 0
 
@@ -110,6 +114,15 @@ class Invariants:
             for entry in journal[place]:
                 self.on_entry(place, entry)
 
+    def sent_by_others(self, raws: Sequence[Raw]) -> dict[int, bytes]:
+        """Return the entry for each partition by which somebody puts records into the logs; they count as a loader's."""
+        entries = {}
+        for p, own in by_partition(raws, self._partitions).items():
+            entries[p] = encode_records(batch_of(own, Layouts(SCHEMA)))
+            self.sent[entries[p]] = own
+            self.acknowledged.append(((RECORDS, p), entries[p]))
+        return entries
+
     # Entries ----------------------------------------------------------------------------------------------------------------
 
     def on_entry(self, place: Place, entry: Entry) -> None:
@@ -117,6 +130,8 @@ class Invariants:
         topic, partition = place
         self.digest.update(f"{topic}/{partition}/{entry.position}".encode() + entry.data)
         self.ends[place] = entry.next
+        if entry.data == BEFORE_START:
+            return
         raws = self.sent.get(entry.data)
         if raws is not None:
             self.rows.take(raws, entry.next)

@@ -45,6 +45,8 @@ class Workload:
         gather_s: so long a serving partition lets entries gather.
         standby: a twin of a sampler is a stand-by; else it writes as the first does.
         checkpoints: whether it can make some.
+        before: records that stand in the logs where the deployment begins, behind others that it is not to read; None where it
+            begins with empty logs.
         steps: of all loaders; each takes its own in this order.
     """
 
@@ -62,6 +64,7 @@ class Workload:
     checkpoints: bool
     plans: tuple[dict[str, Any], ...] = field(repr=False)
     steps: tuple[Step, ...]
+    before: tuple[Raw, ...] | None = None
 
     @property
     def loaders(self) -> list[int]:
@@ -116,6 +119,12 @@ def draw(
     )
     drawn = replace(drawn, checkpoints=drawn.together and rnd.random() < 0.7)
     return replace(drawn, **shape)
+
+
+def begun_late(workload: Workload, rnd: random.Random) -> Workload:
+    """Return the workload with some of its first records in the logs before the deployment; they are loaded again later."""
+    raws = [raw for step in workload.steps if isinstance(step, Load) for raw in step.raws if not raw.attributes().get("vec")]
+    return replace(workload, before=tuple(raws[: rnd.choice([0, 5, 20])]))
 
 
 def _deep_plan(rnd: random.Random, query_id: int) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from dgs.bus.kafka.appender import Appender
 from dgs.bus.kafka.clients import KafkaClients
 from dgs.bus.kafka.failures import UNAUTHORIZED, failure
 from dgs.bus.kafka.lag import GroupPositions
-from dgs.bus.kafka.offsets import KafkaOffsets
+from dgs.bus.kafka.offsets import KafkaOffsets, Moment
 from dgs.bus.kafka.options import KafkaOptions
 from dgs.bus.kafka.reader import Reader
 from dgs.bus.kafka.topics import KafkaTopics
@@ -184,6 +184,12 @@ class KafkaBus:
         places = {topic: [self._place(topic, PartitionIndex(p)) for p in range(self._count(topic))] for topic in topics}
         ends = await self._offsets.ends([place for of_topic in places.values() for place in of_topic])
         return {topic: [ends[place] for place in of_topic] for topic, of_topic in places.items()}
+
+    async def since(self, topic: str, moment: Moment) -> list[Position]:
+        """Return where each partition has the first entry since a moment; OSError while no broker tells it."""
+        places = [self._place(topic, PartitionIndex(p)) for p in range(self._count(topic))]
+        found = await self._offsets.since(places, moment)
+        return [found[place] for place in places]
 
     async def truncate(self, topic: str, partition: PartitionIndex, position: Position) -> None:
         """Have Kafka delete the records before `position`; said in the log, and left, where that is not allowed.

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from typing import Literal
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
@@ -16,8 +17,11 @@ from dgs.core.types import Position
 BEYOND_END_S = 2.0
 """A position beyond the end is believed after so long: right after a change of leaders the end may be told too low."""
 _LOOK_S = 0.2
+_IF_NEW = "; if this deployment is a new one: --start-at earliest and a new --data-dir begin it with what is kept"
 
 Offsets = dict[TopicPartition, Position]
+Moment = Literal["earliest", "latest"] | int
+"""The beginning of what is kept, the end, or a time in ms since 1970, as Kafka has it for each entry."""
 
 
 class KafkaOffsets:
@@ -44,6 +48,19 @@ class KafkaOffsets:
         except KafkaError as e:
             raise failure(e, f"tell where {places[0].topic} ends") from None
 
+    async def since(self, places: Sequence[TopicPartition], moment: Moment) -> Offsets:
+        """Return the positions of the first kept entries since a moment; of the ends where there are none."""
+        if moment == "earliest":
+            return await self.begins(places)
+        consumer, ends = await self._started(), await self.ends(places)
+        if moment == "latest":
+            return ends
+        try:
+            found = await consumer.offsets_for_times(dict.fromkeys(places, moment))
+        except KafkaError as e:
+            raise failure(e, f"tell where {places[0].topic} is at a time") from None
+        return {place: ends[place] if (at := found.get(place)) is None else Position(at.offset) for place in places}
+
     async def check(self, topic: str, place: TopicPartition, position: Position) -> None:
         """Check that a log has a position; `topic` is its name without a prefix.
 
@@ -58,7 +75,7 @@ class KafkaOffsets:
                 raise PositionError(
                     f"{log}: position {position} is before the first kept entry ({begin}): the log was truncated, or Kafka's"
                     " retention has removed entries (retention.ms, retention.bytes), and what would read on from there has lost"
-                    f" them; {state_anew(READERS.get(topic), place.partition)}"
+                    f" them; {state_anew(READERS.get(topic), place.partition)}{'' if position else _IF_NEW}"
                 )
             if position <= end:
                 return
