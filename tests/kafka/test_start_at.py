@@ -13,6 +13,9 @@ from dgs_loader.partitioning import Partitioner
 from dgs_loader.pattern import PatternFile
 from dgs_loader.reader import Block
 
+from dgs.bus.base import RECORDS
+from dgs.bus.open import positions_since
+from dgs.core.errors import UnreachableError
 from dgs.core.layout import Layouts
 from tests.e2e.answers import wrong
 from tests.e2e.conftest import NewService
@@ -186,9 +189,16 @@ def test_a_start_that_cannot_be_is_refused(sized: Graph, tmp_path: Path, flags: 
     assert "--start-at needs --query FILE" in without.err
 
 
-def test_brokers_that_stay_away_leave_no_deployment_behind(sized: Graph, tmp_path: Path) -> None:
-    where = ["--bus", "kafka://127.0.0.1:1", "--start-at", "latest", "--data-dir", tmp_path / "state"]
-    ended = run("dgs", "up", *sized.start_flags, *where, cwd=tmp_path, limit_s=90)
-    assert (ended.code, "127.0.0.1:1" in ended.err) == (3, True), ended.err
+def test_a_start_that_cannot_be_looked_up_leaves_no_deployment_behind(kafka: Cluster, sized: Graph, tmp_path: Path) -> None:
+    Topic(kafka, "uneven.record-batches", PARTITIONS)
+    where = ["--bus", kafka.url("uneven"), "--start-at", "latest", "--partitions", 3, "--data-dir", tmp_path / "state"]
+    ended = run("dgs", "up", *sized.start_flags, *where, cwd=tmp_path)
+    assert (ended.code, "has 4 partitions, not 3" in ended.err) == (1, True), ended.err
     assert "Traceback" not in ended.err
     assert not (tmp_path / "state" / "deployment.json").exists()
+
+
+async def test_brokers_that_stay_away_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dgs.bus.kafka.bus.ENSURE_S", 0.3)
+    with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1"):
+        await positions_since("kafka://127.0.0.1:1", RECORDS, PARTITIONS, "latest")
