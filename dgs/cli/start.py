@@ -44,14 +44,16 @@ def start(at: str, parent: int, queries_fd: int, bus: str, partitions: int) -> N
     from dgs.coordinator.queries import install
     from dgs.coordinator.state import State
     from dgs.core.query import read_query
+    from dgs.telemetry import logs
 
     die_with_parent(parent)
+    settings = load({}, os.environ)
+    logs.set_up(settings.log_level, "start", settings.log_format)
     schema, queries = read_queries(queries_fd)
     state = State()
     for q in queries:
         state = install(state, read_query(q.document, schema), q.name, schema)
-    kafka = KafkaOptions.of(load({}, os.environ))
     moment = moment_of(at)
     assert moment is not None, "the parent has checked it"
-    positions = asyncio.run(positions_since(bus, RECORDS, partitions, moment, kafka))
+    positions = asyncio.run(positions_since(bus, RECORDS, partitions, moment, KafkaOptions.of(settings)))
     click.echo(json.dumps(Start(at, tuple(positions), tuple(state.pending())).to_json()))
