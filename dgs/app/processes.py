@@ -190,7 +190,7 @@ async def _coordinator(
     async with Server(listening) as server, AsyncExitStack() as stack:
         await asyncio.to_thread(_import_control_plane)
         from dgs.api.asgi import samples_endpoint
-        from dgs.api.peers import HttpPeers
+        from dgs.api.http_peers import HttpPeers
 
         url = bus_url(settings, directory)
         troubles = Troubles()
@@ -221,7 +221,7 @@ async def _serving(
 
         from dgs.api.asgi import make_serving_app, samples_endpoint
         from dgs.api.forwarding import forwarding
-        from dgs.api.peers import HttpPeers
+        from dgs.api.http_peers import HttpPeers
         from dgs.coordinator.rounds import Rounds
         from dgs.membership.queries import HeardQueries
 
