@@ -166,7 +166,8 @@ def _check(
     queries: list[QueryFile] = []
     if settings.bus is not None and settings.bus.startswith("memory:") and not alone:
         problems.append("--bus memory:// is a bus within one process: it needs dgs up --samplers 0")
-    if start_at is not None:
+    standing = directory.read()
+    if start_at is not None and standing is None:
         problems += _start_problems(start_at, settings, query_files)
     try:
         if schema_file is not None:
@@ -180,7 +181,6 @@ def _check(
             problems += e.problems
     against = schema
     if schema_file is None:
-        standing = directory.read()
         if standing is None:
             problems.append(f"{directory.root} holds no deployment yet, and a new one needs --schema FILE")
         else:

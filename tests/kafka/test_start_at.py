@@ -108,7 +108,7 @@ def test_records_since_a_time_are_sampled_whatever_is_lost_afterwards(
 
     # The state of a partition comes from the log again, and the same orders come before it.
     lose(service, service.data_dir / "sampler" / "1")
-    service.start()
+    service.start("--samplers", 1, "--start-at", START_MS)  # the rest is known by now
     until_right(service, sized, since, "again")
     create(service)
     service.kill_all()
