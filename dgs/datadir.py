@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-from dgs.core.deployment import EMISSION_VERSION, Deployment, Start
+from dgs.core.deployment import EMISSION_VERSION, Beginning, Deployment
 from dgs.core.errors import InputError, SchemaError, StateError
 from dgs.core.repair import ANEW
 from dgs.core.schema import Schema
@@ -55,12 +55,13 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Defaults:
-    """What a new deployment gets where nothing is asked for."""
+    """What a new deployment gets where nothing is asked for; without a log id, one of its own."""
 
     partitions: int
     serving_partitions: int
     idle_items: int
-    start: Start | None = None
+    log_id: str = ""
+    beginning: Beginning | None = None
 
 
 class Lock:
@@ -230,18 +231,23 @@ class DataDir:
             raise _unusable(self.root, e) from None
 
 
+def new_log_id() -> str:
+    """Return a log id that no other deployment has."""
+    return secrets.token_hex(8)
+
+
 def _new(wanted: Wanted, defaults: Defaults, root: Path) -> Deployment:
     if wanted.schema is None:
         raise InputError(f"{root} holds no deployment yet, and a new one needs --schema FILE")
     return Deployment(
-        log_id=secrets.token_hex(8),
+        log_id=defaults.log_id or new_log_id(),
         generation=1,
         partitions=defaults.partitions if wanted.partitions is None else wanted.partitions,
         serving_partitions=defaults.serving_partitions if wanted.serving_partitions is None else wanted.serving_partitions,
         schema=wanted.schema,
         idle_items=defaults.idle_items if wanted.idle_items is None else wanted.idle_items,
         bus=wanted.bus or "",
-        start=defaults.start,
+        beginning=defaults.beginning,
     )
 
 
@@ -253,7 +259,7 @@ def _compare(standing: Deployment, wanted: Wanted, root: Path) -> None:
             ("--serving-partitions", standing.serving_partitions, wanted.serving_partitions),
             ("--idle-items", standing.idle_items, wanted.idle_items),
             ("--bus", standing.bus or "the local one in the directory", wanted.bus or None),
-            ("--start-at", "not given" if standing.start is None else standing.start.at, wanted.start_at),
+            ("--start-at", "not given" if standing.beginning is None else standing.beginning.at, wanted.start_at),
         )
         if asked is not None and asked != has and not (flag == "--bus" and _same_topics(str(has), str(asked)))
     ]
@@ -298,7 +304,7 @@ def _encode(deployment: Deployment) -> bytes:
         **deployment.identity(),
         "bus": deployment.bus,
         "schema": deployment.schema.text,
-        **({} if deployment.start is None else {"start": deployment.start.to_json()}),
+        **({} if deployment.beginning is None else {"beginning": deployment.beginning.to_json()}),
     }
     document["crc32"] = checksum(document)
     return json.dumps(document, indent=1, ensure_ascii=False).encode() + b"\n"
@@ -324,7 +330,7 @@ def _decode(text: bytes, path: Path) -> Deployment:
             idle_items=_integer(document, "idle_items"),
             emission_version=_integer(document, "emission_version"),
             bus=str(document["bus"]),
-            start=Start.from_json(document["start"]) if document.get("start") else None,
+            beginning=Beginning.from_json(document["beginning"]) if document.get("beginning") else None,
         )
     except (ValueError, TypeError, KeyError, SchemaError) as e:
         raise _damaged(path, e) from None

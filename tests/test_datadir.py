@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from dgs.core.control import INSTALL, ControlItem
-from dgs.core.deployment import EMISSION_VERSION, Start
+from dgs.core.deployment import EMISSION_VERSION, Beginning
 from dgs.core.errors import InputError, StateError
 from dgs.core.schema import Schema
 from dgs.datadir import DataDir, Defaults, Lock, Wanted, checksum
@@ -61,23 +61,23 @@ def test_given_values_win_over_defaults_and_two_deployments_have_two_log_ids(tmp
 
 def test_where_a_new_deployment_begins_is_kept_and_another_start_is_refused(directory: DataDir) -> None:
     order = ControlItem(1, INSTALL, {"id": 0, "name": "é", "plan": {}})
-    start = Start("1500", (3, 1 << 60), (order,))
-    first = directory.establish(Wanted(SCHEMA, start_at="1500"), dataclasses.replace(DEFAULTS, partitions=2, start=start))
-    assert (first.start, directory.read()) == (start, first)
+    beginning = Beginning("1500", (3, 1 << 60), (order,))
+    first = directory.establish(Wanted(SCHEMA, start_at="1500"), dataclasses.replace(DEFAULTS, partitions=2, beginning=beginning))
+    assert (first.beginning, directory.read()) == (beginning, first)
     assert [first.begin(p) for p in range(2)] == [3, 1 << 60]
     assert directory.establish(Wanted(SCHEMA, start_at="1500"), DEFAULTS) == first
     assert directory.establish(Wanted(), DEFAULTS) == first
     with pytest.raises(StateError, match="--start-at is 1500 there and latest was asked for"):
         directory.establish(Wanted(start_at="latest"), DEFAULTS)
-    for damaged in ({"at": "1500"}, [1], {**start.to_json(), "orders": [3]}):
-        edit(directory, start=damaged)
+    for damaged in ({"at": "1500"}, [1], {**beginning.to_json(), "orders": [3]}):
+        edit(directory, beginning=damaged)
         with pytest.raises(StateError, match=r"deployment\.json is damaged"):
             directory.read()
 
 
 def test_a_start_that_a_deployment_did_not_have_is_refused(directory: DataDir) -> None:
     first = directory.establish(Wanted(SCHEMA), DEFAULTS)
-    assert (first.start, first.first_orders, first.begin(3)) == (None, (), 0)
+    assert (first.beginning, first.first_orders, first.begin(3)) == (None, (), 0)
     with pytest.raises(StateError, match="--start-at is not given there and earliest was asked for"):
         directory.establish(Wanted(start_at="earliest"), DEFAULTS)
 

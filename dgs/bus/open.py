@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, get_args
 from urllib.parse import unquote, urlsplit
 
 from dgs.bus.archive import open_files, partition_directory
-from dgs.bus.base import Bus
+from dgs.bus.base import RECORDS, Bus
 from dgs.bus.kafka.address import FORM, KafkaAddress
 from dgs.bus.kafka.options import KafkaOptions
 from dgs.bus.limits import NO_LIMITS, AppendLimits
 from dgs.bus.local import Fsync, LocalBus
 from dgs.bus.log import Log
 from dgs.bus.memory import MemoryBus
+from dgs.bus.topics import ensure_topics
 from dgs.core.deployment import Deployment
 from dgs.core.errors import InputError, StateError, UnreachableError
 from dgs.core.types import PartitionIndex, Position
@@ -78,29 +79,25 @@ def _kafka_bus(address: KafkaAddress, options: KafkaOptions) -> "KafkaBus":
     return KafkaBus(address, options)
 
 
-async def positions_since(
-    url: str, topic: str, partitions: int, moment: "Moment", kafka: KafkaOptions | None = None
-) -> list[Position]:
-    """Return where each partition of a topic has the first entry since a moment; the topic is made if it is not there.
+async def records_since(deployment: Deployment, moment: "Moment", kafka: KafkaOptions | None = None) -> list[Position]:
+    """Return where each record partition of a deployment has the first entry since a moment; its topics are made if need be.
 
     Args:
-        url: of the bus.
-        topic: which one.
-        partitions: how many it has.
+        deployment: one on Kafka.
         moment: "earliest", "latest", or milliseconds since 1970.
         kafka: how to talk to Kafka; None for the defaults.
 
     Raises:
-        InputError: the bus is none on Kafka: others keep no times.
-        StateError: the topic has other partitions, or this is not allowed.
+        InputError: it is not on Kafka: others keep no times.
+        StateError: a topic is another deployment's or has other partitions, or this is not allowed.
         UnreachableError: Kafka stays away.
     """
-    if (address := kafka_address(url)) is None:
-        raise InputError(f"only logs on Kafka have entries before a deployment, and know their times: {url} is not on Kafka")
+    if (address := kafka_address(deployment.bus)) is None:
+        raise InputError(f"only logs on Kafka know when entries came to stand there: {deployment.bus!r} is not on Kafka")
     bus = _kafka_bus(address, kafka or KafkaOptions())
     try:
-        await bus.ensure(topic, partitions)
-        return await bus.since(topic, moment)
+        await ensure_topics(bus, deployment)
+        return await bus.since(RECORDS, moment)
     except OSError as e:
         raise UnreachableError(str(e)) from None
     finally:

@@ -48,7 +48,7 @@ class Program(click.Group):
         "demo": "demo",
         "frontend": "frontend",
         "check": "check",
-        "start": "start",
+        "beginning": "beginning",
     }
     """Command → module of this package that has it under the same name."""
 

@@ -16,15 +16,15 @@ from typing import IO, Any, TypeVar
 
 import click
 
+from dgs.cli.beginning import moment_of
 from dgs.cli.check import QueryFile, write_queries
 from dgs.cli.files import read_bytes, read_json
 from dgs.cli.options import as_environment, given
-from dgs.cli.start import moment_of
 from dgs.config import Settings
-from dgs.core.deployment import Deployment, Start
+from dgs.core.deployment import Beginning, Deployment
 from dgs.core.errors import DgsError, InputError
 from dgs.core.schema import Schema
-from dgs.datadir import DataDir, Defaults, Wanted
+from dgs.datadir import DataDir, Defaults, Wanted, new_log_id
 
 F = TypeVar("F", bound=Callable[..., Any])
 PROGRAM = (sys.executable, "-P", "-m", "dgs.cli")
@@ -88,7 +88,9 @@ class Founding:
             settings.bus,
             self._start_at,
         )
-        defaults = Defaults(settings.partitions, settings.serving_partitions, settings.idle_items, self._start())
+        log_id = new_log_id()
+        counts = settings.partitions, settings.serving_partitions, settings.idle_items
+        defaults = Defaults(*counts, log_id, self._beginning(log_id))
         deployment = self.directory.establish(wanted, defaults)
         fixed = dataclasses.replace(
             settings,
@@ -99,17 +101,27 @@ class Founding:
         )
         return fixed, deployment
 
-    def _start(self) -> Start | None:
-        """Return where the logs of a new deployment begin; None for one that is there, or without --start-at."""
-        settings, at = self._settings, self._start_at
-        if at is None or self.directory.read() is not None:
+    def _beginning(self, log_id: str) -> Beginning | None:
+        """Return where the logs of a new deployment begin; None for one that is there, and where they are made with it."""
+        settings = self._settings
+        if self.directory.read() is not None or not _on_kafka(settings):
             return None
         handed = self.handed.fileno()
-        arguments = ["--bus", str(settings.bus), "--partitions", str(settings.partitions), "--queries-fd", str(handed)]
-        ended = _asked(["start", at, *arguments], handed, settings)
+        arguments: dict[str, object] = {
+            "--queries-fd": handed,
+            "--bus": settings.bus,
+            "--log-id": log_id,
+            "--partitions": settings.partitions,
+            "--serving-partitions": settings.serving_partitions,
+            "--state": self.directory.coordinator_state,
+        }
+        if self._start_at is not None:
+            arguments["--at"] = self._start_at
+        ended = _asked(["beginning", *(str(word) for argument in arguments.items() for word in argument)], handed, settings)
         if ended.returncode != 0:
             sys.exit(ended.returncode)
-        return Start.from_json(json.loads(ended.stdout))
+        found = json.loads(ended.stdout)
+        return None if found is None else Beginning.from_json(found)
 
 
 @contextmanager
@@ -201,11 +213,15 @@ def _start_problems(at: str, settings: Settings, query_files: tuple[Path, ...]) 
     problems = []
     if moment_of(at) is None:
         problems.append(f"--start-at is earliest, latest, or a time in milliseconds since 1970, not {at!r}")
-    if settings.bus is None or not settings.bus.startswith("kafka:"):
+    if not _on_kafka(settings):
         problems.append("--start-at needs --bus kafka://…: no other logs have records before their deployment")
     if not query_files:
         problems.append("--start-at needs --query FILE: a query that is installed later would not see the records that are there")
     return problems
+
+
+def _on_kafka(settings: Settings) -> bool:
+    return settings.bus is not None and settings.bus.startswith("kafka:")
 
 
 def _read_schema(path: Path) -> Schema:

@@ -227,7 +227,7 @@ class CheckpointCreator:
                 parts,
                 ranges,
                 bus=self._deployment.bus if self._logs is None else "",
-                start=self._deployment.start,
+                beginning=self._deployment.beginning,
             )
             await self._in_thread(store.put, manifest)  # 4
         return manifest

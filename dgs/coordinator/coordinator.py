@@ -15,7 +15,6 @@ from typing import Any
 from dgs.backoff import Backoff
 from dgs.bus.base import RECORDS, SAMPLES, Bus
 from dgs.bus.limits import NO_LIMITS, AppendLimits
-from dgs.bus.open import kafka_address
 from dgs.bus.topics import ensure_topics
 from dgs.codec.entries import encode_control
 from dgs.coordinator.barriers import BarrierState, BarrierView, complete_round, set_barrier, view
@@ -252,7 +251,10 @@ class Coordinator:
             try:
                 ends = await self.record_ends()
                 if not self._state.last and any(ends):
-                    raise StateError(self._entries_before_orders())
+                    raise StateError(
+                        f"{RECORDS} has entries, and {self._file.path} knows of no order before them: that file is lost, or"
+                        f" somebody wrote before the first query was there; {ANEW}"
+                    )
                 pairs = enumerate(zip(self._state.ends, ends, strict=False))
                 lost = next(((p, standing, end) for p, (standing, end) in pairs if end < standing), None)
                 if lost is None:
@@ -268,16 +270,6 @@ class Coordinator:
         raise StateError(
             f"the log {RECORDS}/{p} ends at position {end}, and by {self._file.path} it has orders up to {standing}:"
             f" entries are lost (a power loss with fsync=never?); {ANEW}"
-        )
-
-    def _entries_before_orders(self) -> str:
-        found = f"{RECORDS} has entries, and {self._file.path} knows of no query before them, so none would see them"
-        lost = f"if that file was lost: {ANEW}"
-        if kafka_address(self.bus_url) is None:
-            return f"{found}; {lost}"
-        return (
-            f"{found}; if the topic had records before this deployment: begin it in a new --data-dir, with --query FILE and with"
-            f" --start-at earliest, latest or a time; {lost}"
         )
 
     async def _order(self, change: Callable[[State], State]) -> None:

@@ -228,7 +228,7 @@ class ServingCopies:
         known = self._asked() or self._known()
         positions = [min(column) for column in zip(*(r.positions for r in known), strict=True)]
         watermarks = [r.watermark for r in known if r.watermark is not None]
-        return Reflected(positions or [0] * self._membership._deployment.partitions, min(watermarks, default=None))
+        return Reflected(positions or self._membership._deployment.begins, min(watermarks, default=None))
 
     def figures(self) -> ServingFigures:
         """Return the figures of the one that is furthest, or was."""

@@ -126,12 +126,12 @@ class State:
 
 
 def first_state(orders: Sequence[ControlItem]) -> State:
-    """Return what a coordinator begins with: the orders that come before the logs, which install queries.
+    """Return what a coordinator begins with where orders come before the logs, which install queries.
 
-    With some of them there may be records already, which no later query would see.
+    There may be records already, and no later query would see them.
     """
     queries = tuple(Query(o.number, int(o.body["id"]), str(o.body["name"]), dict(o.body["plan"])) for o in orders)
-    return State(last=len(orders), written=len(orders), loaders_admitted=bool(orders), queries=queries)
+    return State(last=len(orders), written=len(orders), loaders_admitted=True, queries=queries)
 
 
 def of_next_generation(state: State, serving_partitions: int) -> State:

@@ -8,7 +8,7 @@ import json
 import zlib
 from pathlib import Path
 
-from dgs.coordinator.state import State, first_state, read_state
+from dgs.coordinator.state import State, read_state
 from dgs.core.deployment import Deployment
 from dgs.core.errors import StateError
 from dgs.core.repair import ANEW
@@ -23,20 +23,23 @@ class StateFile:
 
     def __init__(self, path: Path, deployment: Deployment) -> None:
         self.path = path
-        self._first_orders = deployment.first_orders
+        self._orders_before_logs = bool(deployment.first_orders)
         self._belongs_to = {"log_id": deployment.log_id, "generation": deployment.generation}
 
     def load(self) -> State:
         """Return the state that was saved last; the first state where there is no file.
 
         Raises:
-            StateError: the file is damaged, of a newer format, of another deployment, or cannot be read; says what to do.
+            StateError: the file is damaged, of a newer format, of another deployment, or cannot be read, or is gone where the
+                deployment was made with it; says what to do.
         """
         try:
             document = json.loads(self.path.read_bytes())
             version = int(document["format"])
         except FileNotFoundError:
-            return first_state(self._first_orders)
+            if self._orders_before_logs:
+                raise StateError(f"{self.path} is gone, and the logs do not have all that was in it; {ANEW}") from None
+            return State()
         except OSError as e:
             raise StateError(f"{self.path} cannot be read: {e.strerror}; let this user read it, then start again") from None
         except (KeyError, TypeError, ValueError, OverflowError, RecursionError) as e:

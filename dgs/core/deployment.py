@@ -14,7 +14,7 @@ IDLE_ITEMS = 4096
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class Beginning:
     """Where a deployment begins in record logs that had entries before it.
 
     Attributes:
@@ -51,7 +51,7 @@ class Deployment:
         schema: the graph schema.
         bus: URL of the bus that its logs are on; empty for the local bus in its data directory.
         idle_items: a serving partition drops a row that nothing needed for this many applied items, at least.
-        start: where it begins in its record logs, and behind which orders; None for their first entry, and none.
+        beginning: where it begins in its record logs, and behind which orders; None for their first entry, and none.
     """
 
     log_id: str
@@ -62,18 +62,23 @@ class Deployment:
     idle_items: int = IDLE_ITEMS
     bus: str = ""
     emission_version: int = EMISSION_VERSION
-    start: Start | None = None
+    beginning: Beginning | None = None
 
     def identity(self) -> dict[str, str | int]:
-        """Return by name what another deployment's state differs in; schema and start go with the log id."""
+        """Return by name what another deployment's state differs in; schema and beginning go with the log id."""
         names = ("log_id", "generation", "partitions", "serving_partitions", "idle_items", "emission_version")
         return {name: getattr(self, name) for name in names}
 
     def begin(self, partition: int) -> int:
         """Return the position of a record partition's first entry that counts."""
-        return 0 if self.start is None else self.start.positions[partition]
+        return 0 if self.beginning is None else self.beginning.positions[partition]
+
+    @property
+    def begins(self) -> list[int]:
+        """What `begin` returns, of every record partition."""
+        return [self.begin(p) for p in range(self.partitions)]
 
     @property
     def first_orders(self) -> tuple[ControlItem, ...]:
         """The orders that come before all entries of the logs."""
-        return () if self.start is None else self.start.orders
+        return () if self.beginning is None else self.beginning.orders

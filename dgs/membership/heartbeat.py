@@ -10,7 +10,7 @@ from typing import Any, Generic, Self, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from dgs.core.deployment import Deployment, Start
+from dgs.core.deployment import Beginning, Deployment
 from dgs.core.errors import InputError
 from dgs.core.schema import Schema
 from dgs.telemetry.figures import SamplerFigures, ServingFigures
@@ -139,7 +139,7 @@ class DeploymentFacts:
     Attributes:
         schema: its JSON text.
         bus: URL, as any process of the deployment reaches it.
-        start: as JSON values.
+        beginning: as JSON values.
     """
 
     log_id: str
@@ -150,13 +150,13 @@ class DeploymentFacts:
     idle_items: int
     bus: str
     emission_version: int
-    start: dict[str, Any] | None = None
+    beginning: dict[str, Any] | None = None
 
     @classmethod
     def of(cls, deployment: Deployment, bus: str) -> Self:
         """Return the facts of a deployment on this bus."""
-        start = None if deployment.start is None else deployment.start.to_json()
-        return cls(**deployment.identity(), schema=deployment.schema.text, bus=bus, start=start)  # type: ignore[arg-type]  # of several types
+        beginning = None if deployment.beginning is None else deployment.beginning.to_json()
+        return cls(**deployment.identity(), schema=deployment.schema.text, bus=bus, beginning=beginning)  # type: ignore[arg-type]  # of several types
 
     def deployment(self) -> Deployment:
         """Return the deployment.
@@ -173,7 +173,7 @@ class DeploymentFacts:
             self.idle_items,
             self.bus,
             self.emission_version,
-            Start.from_json(self.start) if self.start else None,
+            Beginning.from_json(self.beginning) if self.beginning else None,
         )
 
 

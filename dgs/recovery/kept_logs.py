@@ -1,7 +1,7 @@
 """Logs that a checkpoint has not copied: whether they have what a state needs to go on, and on Kafka what has come since."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from dgs.coordinator.later_orders import with_later_orders
 from dgs.coordinator.state import State
 from dgs.core.control import ControlItem
 from dgs.core.deployment import Deployment
-from dgs.core.errors import CodecError, NotFoundError, StateError
+from dgs.core.errors import CodecError, NotFoundError, PositionError, StateError
 from dgs.core.repair import ANEW
 from dgs.core.types import PartitionIndex, Position
 from dgs.store.manifest import SAMPLER, Manifest, Part
@@ -35,14 +35,17 @@ def check_log(deployment: Deployment, own: Path, kafka: KafkaOptions | None, par
         UnreachableError: the bus is away.
     """
     topic = RECORDS if part.kind == SAMPLER else SAMPLES
-    begin = end = Position(0)
-    with suppress(NotFoundError), closing(open_log(deployment, own, topic, PartitionIndex(part.partition), kafka)) as log:
-        begin, end = log.begin(), log.end()
-    if not begin <= part.position <= end:
-        raise StateError(
-            f"{part.kind}/{part.partition} would go on from position {part.position}, but {topic}/{part.partition} of"
-            f" {deployment.bus or own} has {begin} to {end}: one of the two has lost something; {ANEW}"
-        )
+    try:
+        with closing(open_log(deployment, own, topic, PartitionIndex(part.partition), kafka)) as log:
+            log.read(Position(part.position), 1)
+        return
+    except NotFoundError as e:
+        if part.position == 0:
+            return
+        why = str(e)
+    except PositionError as e:
+        why = str(e).partition(";")[0]
+    raise StateError(f"{part.kind}/{part.partition} would go on from position {part.position}, and cannot: {why}; {ANEW}")
 
 
 async def state_since(deployment: Deployment, kafka: KafkaOptions | None, manifest: Manifest, state: State) -> State:

@@ -6,7 +6,6 @@ records of the old logs behind the last commits. The next `dgs up` samples it. T
 
 import asyncio
 import dataclasses
-import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -24,7 +23,7 @@ from dgs.core.deployment import Deployment
 from dgs.core.errors import InputError, NotFoundError, StateError
 from dgs.core.layout import Layouts
 from dgs.core.types import PartitionIndex
-from dgs.datadir import DataDir
+from dgs.datadir import DataDir, new_log_id
 from dgs.recovery.fresh import fresh_directory
 from dgs.recovery.history import Found, PartitionHistory
 from dgs.recovery.routing import Router
@@ -66,12 +65,12 @@ def rebuild(
     _check_bus(old, bus)
     new = dataclasses.replace(
         old,
-        log_id=secrets.token_hex(8),
+        log_id=new_log_id(),
         generation=old.generation + 1,
         partitions=partitions or old.partitions,
         serving_partitions=serving_partitions or old.serving_partitions,
         bus=bus or "",
-        start=None,
+        beginning=None,
     )
     with fresh_directory(root, "a new generation needs a new folder") as target, source.lock("up", wait_s=0):
         state = of_next_generation(StateFile(source.coordinator_state, old).load(), new.serving_partitions)

@@ -7,7 +7,6 @@ old one must not run any more. What fails leaves nothing behind.
 
 import asyncio
 import json
-import secrets
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from dgs.core.deployment import EMISSION_VERSION, Deployment
 from dgs.core.errors import CodecError, StateError
 from dgs.core.schema import Schema
 from dgs.core.types import PartitionIndex, Position
-from dgs.datadir import DataDir
+from dgs.datadir import DataDir, new_log_id
 from dgs.recovery.fresh import fresh_directory
 from dgs.recovery.kept_logs import check_log, state_since
 from dgs.store.base import Batch
@@ -51,9 +50,10 @@ def restore_deployment(
         CodecError: the checkpoint is damaged.
         OSError: the disk or the destination refuses.
     """
-    deployment = deployment_of(manifest, None if manifest.bus else secrets.token_hex(8))
+    deployment = deployment_of(manifest, None if manifest.bus else new_log_id())
     state = read_state(manifest.coordinator)
     if manifest.bus:
+        say(f"checking that {manifest.bus} has what {manifest.id} needs")
         for part in manifest.parts:
             check_log(deployment, DataDir(root).log, kafka, part)
     with fresh_directory(root, "a checkpoint is restored into a new folder") as directory:
@@ -90,7 +90,7 @@ def deployment_of(manifest: Manifest, log_id: str | None = None) -> Deployment:
             idle_items=int(identity["idle_items"]),
             emission_version=int(identity["emission_version"]),
             bus=manifest.bus,
-            start=manifest.start,
+            beginning=manifest.beginning,
         )
     except (KeyError, ValueError) as e:
         raise CodecError(f"the manifest of {manifest.id} is damaged: {e!r}; use another checkpoint") from None

@@ -122,7 +122,7 @@ class ServingState:
         self.applied = 0
         self.received = [0] * deployment.partitions
         self.sent = [0] * deployment.partitions
-        self.positions = [0] * deployment.partitions
+        self.positions = deployment.begins
         self.watermarks: list[int | None] = [None] * deployment.partitions
         self.control = 0
         self.kept_control: list[ControlItem] = []

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
-from dgs.core.deployment import Start
+from dgs.core.deployment import Beginning
 from dgs.core.errors import CodecError, StateError
 from dgs.store.file_ref import FileRef
 
@@ -121,7 +121,7 @@ class Manifest:
         parts: one of each partition.
         logs: one of each partition.
         bus: URL of the bus that keeps the logs; empty where they are files of the checkpoint.
-        start: of the deployment, if it has one.
+        beginning: of the deployment, if it has one.
     """
 
     id: str
@@ -134,7 +134,7 @@ class Manifest:
     parts: Sequence[Part]
     logs: Sequence[LogRange]
     bus: str = ""
-    start: Start | None = None
+    beginning: Beginning | None = None
 
     @property
     def log_id(self) -> str:
@@ -179,7 +179,7 @@ class Manifest:
             "parts": [p.to_json() for p in self.parts],
             "logs": [r.to_json() for r in self.logs],
             "bus": self.bus,
-            "start": None if self.start is None else self.start.to_json(),
+            "beginning": None if self.beginning is None else self.beginning.to_json(),
         }
         document = {"format": FORMAT, "sha256": _checksum(content), "manifest": content}
         return json.dumps(document, ensure_ascii=False).encode() + b"\n"
@@ -213,7 +213,7 @@ class Manifest:
                 [Part.from_json(p) for p in content["parts"]],
                 [LogRange.from_json(r) for r in content["logs"]],
                 str(content.get("bus", "")),
-                Start.from_json(content["start"]) if content.get("start") else None,
+                Beginning.from_json(content["beginning"]) if content.get("beginning") else None,
             )
             _check_whole(manifest)
         except (AttributeError, KeyError, TypeError, ValueError) as e:

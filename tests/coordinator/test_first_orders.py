@@ -2,15 +2,17 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import pytest
 
 from dgs.bus.base import RECORDS
 from dgs.bus.memory import MemoryBus
 from dgs.codec.entries import decode_entry
+from dgs.coordinator.state import first_state
+from dgs.coordinator.state_file import StateFile
 from dgs.core.control import BARRIER, INSTALL, ControlItem
-from dgs.core.deployment import Deployment
-from dgs.core.deployment import Start as Beginning
+from dgs.core.deployment import Beginning, Deployment
 from dgs.core.errors import ConflictError, StateError
 from dgs.core.types import PartitionIndex
 from tests.coordinator.conftest import Document, P, Start
@@ -25,7 +27,15 @@ def begun(deployment: Deployment, document: Document) -> Deployment:
         ControlItem(n, INSTALL, {"id": plan["query_id"], "name": f"q{plan['query_id']}", "plan": plan})
         for n, plan in enumerate(plans, 1)
     ]
-    return dataclasses.replace(deployment, start=Beginning("latest", (1,) * P, tuple(orders)))
+    return dataclasses.replace(deployment, beginning=Beginning("latest", (1,) * P, tuple(orders)))
+
+
+@pytest.fixture
+def file(tmp_path: Path, begun: Deployment) -> StateFile:
+    """The file that is made with the deployment."""
+    file = StateFile(tmp_path / "state.json", begun)
+    file.save(first_state(begun.first_orders))
+    return file
 
 
 @pytest.fixture
@@ -36,6 +46,7 @@ async def filled(bus: MemoryBus) -> MemoryBus:
     return bus
 
 
+@pytest.mark.usefixtures("file")
 async def test_they_stand_from_the_beginning_and_others_follow_them(
     start: Start, document: Document, begun: Deployment, filled: MemoryBus
 ) -> None:
@@ -59,7 +70,16 @@ async def test_they_stand_from_the_beginning_and_others_follow_them(
     assert [q.id for q in again.operators.queries] == [0, 4]
 
 
+async def test_a_coordinator_that_has_lost_its_file_does_not_begin_again(start: Start, begun: Deployment, file: StateFile) -> None:
+    c = await start(of=begun)
+    await c.set_barrier("b")
+    await c.close()
+    file.path.unlink()
+    with pytest.raises(StateError, match=r"state\.json is gone, .*`dgs checkpoint restore --data-dir NEW`"):
+        await start(of=begun)
+
+
 @pytest.mark.usefixtures("filled")
 async def test_without_them_records_that_are_there_are_refused(start: Start) -> None:
-    with pytest.raises(StateError, match=r"record-batches has entries, and .*state\.json knows of no query before them"):
+    with pytest.raises(StateError, match=r"record-batches has entries, and .*state\.json knows of no order before them"):
         await start()

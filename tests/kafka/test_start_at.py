@@ -13,8 +13,8 @@ from dgs_loader.partitioning import Partitioner
 from dgs_loader.pattern import PatternFile
 from dgs_loader.reader import Block
 
-from dgs.bus.base import RECORDS
-from dgs.bus.open import positions_since
+from dgs.bus.open import records_since
+from dgs.core.deployment import Deployment
 from dgs.core.errors import UnreachableError
 from dgs.core.layout import Layouts
 from tests.e2e.answers import wrong
@@ -120,7 +120,7 @@ def test_records_since_a_time_are_sampled_whatever_is_lost_afterwards(
     assert f"--start-at is {START_MS} there and {START_MS + 1} was asked for" in other.said()
 
     copy = restored(new_service, service)
-    assert json.loads((copy.data_dir / "deployment.json").read_bytes())["start"]["at"] == str(START_MS)
+    assert json.loads((copy.data_dir / "deployment.json").read_bytes())["beginning"]["at"] == str(START_MS)
     shutil.rmtree(copy.data_dir / "sampler" / "2")
     copy.start()
     until_right(copy, sized, since, "restored")
@@ -165,12 +165,32 @@ def test_processes_with_a_data_directory_of_their_own_learn_where_it_begins(kafk
         processes.stop()
 
 
+@pytest.mark.slow
 def test_records_that_no_query_would_see_are_told(kafka: Cluster, new_service: NewService, sized: Graph) -> None:
     records(kafka, sized, "unseen")
     service = new_service(*sized.start_flags, *SIZE, "--bus", kafka.url("unseen"))
     service.start(ready=False)
-    assert service.ended() == 1
-    assert "--start-at earliest, latest or a time" in service.said()
+    assert service.ended() == 2
+    assert "give --start-at earliest, latest or a time" in service.said()
+    # As it says, and nothing is in the way.
+    service.process = None
+    service.arguments = (*service.arguments, "--start-at", "earliest")
+    service.start()
+    until_right(service, sized, sized.lines[: 2 * THIRD], "seen")
+
+
+@pytest.mark.slow
+def test_the_topic_of_another_deployment_is_told_as_such(kafka: Cluster, new_service: NewService, sized: Graph) -> None:
+    flags = (*sized.start_flags, *SIZE, "--bus", kafka.url("owned"))
+    service = new_service(*flags)
+    service.start()
+    assert service.terminate() == 0
+    for start_at in ((), ("--start-at", "earliest")):
+        other = new_service(*flags, *start_at)
+        other.start(ready=False)
+        assert other.ended() == 1
+        assert "belongs to another deployment" in other.said()
+        assert not (other.data_dir / "deployment.json").exists()
 
 
 @pytest.mark.parametrize(
@@ -198,7 +218,7 @@ def test_a_start_that_cannot_be_looked_up_leaves_no_deployment_behind(kafka: Clu
     assert not (tmp_path / "state" / "deployment.json").exists()
 
 
-async def test_brokers_that_stay_away_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_brokers_that_stay_away_are_told(sized: Graph, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("dgs.bus.kafka.bus.ENSURE_S", 0.3)
     with pytest.raises(UnreachableError, match=r"127\.0\.0\.1:1"):
-        await positions_since("kafka://127.0.0.1:1", RECORDS, PARTITIONS, "latest")
+        await records_since(Deployment("log", 1, 1, 1, sized.schema, bus="kafka://127.0.0.1:1"), "latest")

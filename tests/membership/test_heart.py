@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from dgs.core.control import INSTALL, ControlItem
-from dgs.core.deployment import Deployment, Start
+from dgs.core.deployment import Beginning, Deployment
 from dgs.core.errors import InputError, StateError, UnreachableError
 from dgs.core.schema import Schema
 from dgs.membership import heart as hearts
@@ -44,8 +44,8 @@ def test_values_survive_the_journey_and_a_newer_program_may_say_more() -> None:
 
 def test_a_deployment_survives_the_journey() -> None:
     text = json.dumps({"attr_defs": [], "vertex_defs": [], "edge_defs": [], "edge_relation_defs": []})
-    start = Start("latest", (1, 2, 3, 4), (ControlItem(1, INSTALL, {"id": 7, "name": "q7", "plan": {}}),))
-    deployment = Deployment("log", 3, 4, 5, Schema.parse(text), idle_items=6, start=start)
+    beginning = Beginning("latest", (1, 2, 3, 4), (ControlItem(1, INSTALL, {"id": 7, "name": "q7", "plan": {}}),))
+    deployment = Deployment("log", 3, 4, 5, Schema.parse(text), idle_items=6, beginning=beginning)
     facts = DeploymentFacts.of(deployment, "memory://")
     assert DEPLOYMENT.read(DEPLOYMENT.write(facts)) == facts
     assert facts.deployment() == dataclasses.replace(deployment, schema=facts.deployment().schema, bus="memory://")

@@ -1,15 +1,18 @@
 """Who runs what, as members tell it: copies of a partition as one, who is down, what is needed of the logs."""
 
+import dataclasses
 import json
 from dataclasses import replace
 
 import pytest
 
 from dgs.coordinator.membership import FORGOTTEN_AFTER_S, STALE_AFTER_S, Membership
-from dgs.core.deployment import Deployment
+from dgs.core.deployment import Beginning, Deployment
 from dgs.core.errors import ConflictError, InputError
 from dgs.core.schema import Schema
+from dgs.core.types import PartitionIndex
 from dgs.membership.heartbeat import Heartbeat, SamplerReport, ServingReport, StandingReport
+from dgs.serving.machine import ServingMachine
 from dgs.telemetry.figures import SamplerFigures, ServingFigures
 
 SCHEMA: dict[str, list[object]] = {"attr_defs": [], "vertex_defs": [], "edge_defs": [], "edge_relation_defs": []}
@@ -54,6 +57,13 @@ def test_a_member_of_another_deployment_is_refused(world: World) -> None:
     with pytest.raises(ConflictError, match="a belongs to the deployment other, this coordinator to log"):
         world.membership.hear(Heartbeat("a", "other", "host", 1))
     assert world.membership.members() == []
+
+
+def test_what_nobody_has_told_yet_is_reflected_up_to_where_the_deployment_begins() -> None:
+    late = dataclasses.replace(DEPLOYMENT, beginning=Beginning("latest", (5, 1 << 40), ()))
+    membership = Membership(late, clock=lambda: 0.0)
+    assert list(membership.serving(0).reflected().positions) == [5, 1 << 40]
+    assert ServingMachine(late, PartitionIndex(1)).state.positions == [5, 1 << 40]
 
 
 def test_partitions_that_there_are_not_are_refused(world: World) -> None:

@@ -5,10 +5,10 @@ import shutil
 from pathlib import Path
 
 from dgs.bus.base import RECORDS, SAMPLES
-from dgs.coordinator.state import State, read_state
+from dgs.coordinator.state import State, first_state, read_state
 from dgs.coordinator.state_file import StateFile
 from dgs.core.control import INSTALL, ControlItem
-from dgs.core.deployment import Deployment, Start
+from dgs.core.deployment import Beginning, Deployment
 from dgs.core.types import Position
 from dgs.recovery.restore import deployment_of
 from dgs.store.manifest import SAMPLER, Manifest, Part
@@ -42,11 +42,13 @@ class Disks:
             workload.serving_partitions,
             SCHEMA,
             idle_items=workload.idle_items,
-            start=_start(workload, logs),
+            beginning=_beginning(workload, logs),
         )
         self.stores = {f"sampler-{p}": SimStore() for p in range(workload.partitions)}
         self.folders = {f"serving-{s}": folder / f"serving-{s}" for s in range(workload.serving_partitions)}
         self.file = StateFile(folder / "state.json", self.deployment)
+        if self.deployment.beginning is not None:
+            self.file.save(first_state(self.deployment.first_orders))
         self.checkpoints: SimCheckpoints | None = None
         if workload.checkpoints:
             self.checkpoints = SimCheckpoints(folder / "checkpoints", self.deployment)
@@ -168,10 +170,10 @@ class Disks:
                 file.path.write_bytes(raw)
 
 
-def _start(workload: Workload, logs: SimLogs) -> Start | None:
+def _beginning(workload: Workload, logs: SimLogs) -> Beginning | None:
     """Return where the deployment begins: behind what stands in the logs."""
     if workload.before is None:
         return None
     bodies = ({"id": n, "name": f"q{n}", "plan": plan} for n, plan in enumerate(workload.plans))
     orders = (ControlItem(number, INSTALL, body) for number, body in enumerate(bodies, 1))
-    return Start("latest", tuple(logs.ends(RECORDS)), tuple(orders))
+    return Beginning("latest", tuple(logs.ends(RECORDS)), tuple(orders))

@@ -17,7 +17,6 @@ from dgs.core.types import Position
 BEYOND_END_S = 2.0
 """A position beyond the end is believed after so long: right after a change of leaders the end may be told too low."""
 _LOOK_S = 0.2
-_IF_NEW = "; if this deployment is a new one: --start-at earliest and a new --data-dir begin it with what is kept"
 
 Offsets = dict[TopicPartition, Position]
 Moment = Literal["earliest", "latest"] | int
@@ -75,7 +74,7 @@ class KafkaOffsets:
                 raise PositionError(
                     f"{log}: position {position} is before the first kept entry ({begin}): the log was truncated, or Kafka's"
                     " retention has removed entries (retention.ms, retention.bytes), and what would read on from there has lost"
-                    f" them; {state_anew(READERS.get(topic), place.partition)}{'' if position else _IF_NEW}"
+                    f" them; {state_anew(READERS.get(topic), place.partition)}"
                 )
             if position <= end:
                 return
