@@ -47,10 +47,8 @@ def beginning(
 
     from dgs.bus.kafka.options import KafkaOptions
     from dgs.bus.open import records_since
-    from dgs.coordinator.queries import install
-    from dgs.coordinator.state import State, first_state
+    from dgs.coordinator.queries import first_state
     from dgs.coordinator.state_file import StateFile
-    from dgs.core.query import read_query
     from dgs.telemetry import logs
 
     die_with_parent(parent)
@@ -69,9 +67,6 @@ def beginning(
             )
         click.echo("null")
         return
-    orders = State()
-    for q in queries:
-        orders = install(orders, read_query(q.document, schema), q.name, schema)
-    found = Beginning(at, tuple(positions), tuple(orders.pending()))
-    StateFile(state, deployment).save(first_state(found.orders))
-    click.echo(json.dumps(found.to_json()))
+    first = first_state(((q.name, q.document) for q in queries), schema)
+    StateFile(state, deployment).save(first)
+    click.echo(json.dumps(Beginning(at, tuple(positions), tuple(first.standing())).to_json()))

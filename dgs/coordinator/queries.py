@@ -1,6 +1,7 @@
 """Installing queries: which are accepted, and the operators that follow from the accepted ones. Pure functions over the state."""
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 
 from dgs.coordinator.name import check_name
@@ -50,6 +51,17 @@ def install(state: State, plan: QueryPlan, name: str | None, schema: Schema) -> 
     queries = (*state.queries, query)
     operators_of(queries, schema)  # an order that breaks it must not be saved: it would break every start
     return replace(state, last=query.number, queries=queries)
+
+
+def first_state(queries: Iterable[tuple[str, object]], schema: Schema) -> State:
+    """Return what a coordinator begins with whose first queries come before the logs: names, and documents as parsed JSON.
+
+    There may be records already, and no later query would see them. Raises as `install`.
+    """
+    state = State()
+    for name, document in queries:
+        state = install(state, read_query(document, schema), name, schema)
+    return replace(state, written=state.last, loaders_admitted=True)
 
 
 def operators_of(queries: tuple[Query, ...], schema: Schema) -> OperatorSet:

@@ -5,7 +5,7 @@ it may stand in some record partitions, and has to be appended to all of them (a
 `queries`, `dimensions` and `barriers` make new states, `state_file` keeps them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -93,10 +93,15 @@ class State:
 
     def pending(self) -> list[ControlItem]:
         """Return the orders that are not known to stand in all record partitions, ascending."""
-        if self.written == self.last:
-            return []
+        return [item for item in self._orders() if item.number > self.written] if self.written < self.last else []
+
+    def standing(self) -> list[ControlItem]:
+        """Return the orders that stand in all record partitions, ascending."""
+        return [item for item in self._orders() if item.number <= self.written]
+
+    def _orders(self) -> list[ControlItem]:
         orders: tuple[Order, ...] = (*self.queries, *self.dimensions, *self.barriers.values())
-        return sorted((o.item() for o in orders if o.number > self.written), key=lambda item: item.number)
+        return sorted((o.item() for o in orders if o.number), key=lambda item: item.number)
 
     def confirmed(self) -> list[Dimension]:
         """Return the dimensions that stand in all record partitions, in order."""
@@ -123,15 +128,6 @@ class State:
                 for name, b in self.barriers.items()
             },
         }
-
-
-def first_state(orders: Sequence[ControlItem]) -> State:
-    """Return what a coordinator begins with where orders come before the logs, which install queries.
-
-    There may be records already, and no later query would see them.
-    """
-    queries = tuple(Query(o.number, int(o.body["id"]), str(o.body["name"]), dict(o.body["plan"])) for o in orders)
-    return State(last=len(orders), written=len(orders), loaders_admitted=True, queries=queries)
 
 
 def of_next_generation(state: State, serving_partitions: int) -> State:

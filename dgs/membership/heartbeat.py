@@ -139,7 +139,6 @@ class DeploymentFacts:
     Attributes:
         schema: its JSON text.
         bus: URL, as any process of the deployment reaches it.
-        beginning: as JSON values.
     """
 
     log_id: str
@@ -150,13 +149,13 @@ class DeploymentFacts:
     idle_items: int
     bus: str
     emission_version: int
-    beginning: dict[str, Any] | None = None
+    beginning: Beginning | None = None
 
     @classmethod
     def of(cls, deployment: Deployment, bus: str) -> Self:
         """Return the facts of a deployment on this bus."""
-        beginning = None if deployment.beginning is None else deployment.beginning.to_json()
-        return cls(**deployment.identity(), schema=deployment.schema.text, bus=bus, beginning=beginning)  # type: ignore[arg-type]  # of several types
+        facts: dict[str, Any] = {**deployment.identity(), "schema": deployment.schema.text, "beginning": deployment.beginning}
+        return cls(**facts, bus=bus)
 
     def deployment(self) -> Deployment:
         """Return the deployment.
@@ -173,7 +172,7 @@ class DeploymentFacts:
             self.idle_items,
             self.bus,
             self.emission_version,
-            Beginning.from_json(self.beginning) if self.beginning else None,
+            self.beginning,
         )
 
 

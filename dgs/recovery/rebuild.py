@@ -124,8 +124,7 @@ def _opened(runner: asyncio.Runner, new: Deployment, target: DataDir, kafka: Kaf
 
 
 def _write_orders(logs: _Logs, state: State) -> None:
-    everything = dataclasses.replace(state, written=0)
-    orders = [encode_control(item) for item in everything.pending() if item.number <= state.written]
+    orders = [encode_control(item) for item in state.standing()]
     if orders:
         for p in range(logs.partitions):
             logs.append(PartitionIndex(p), orders)

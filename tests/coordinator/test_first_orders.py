@@ -9,11 +9,13 @@ import pytest
 from dgs.bus.base import RECORDS
 from dgs.bus.memory import MemoryBus
 from dgs.codec.entries import decode_entry
-from dgs.coordinator.state import first_state
+from dgs.coordinator.queries import first_state
+from dgs.coordinator.state import State
 from dgs.coordinator.state_file import StateFile
-from dgs.core.control import BARRIER, INSTALL, ControlItem
+from dgs.core.control import BARRIER, ControlItem
 from dgs.core.deployment import Beginning, Deployment
 from dgs.core.errors import ConflictError, StateError
+from dgs.core.schema import Schema
 from dgs.core.types import PartitionIndex
 from tests.coordinator.conftest import Document, P, Start
 
@@ -21,20 +23,20 @@ RECORD = b"a record"
 
 
 @pytest.fixture
-def begun(deployment: Deployment, document: Document) -> Deployment:
-    plans = [json.loads(document(query_id=number)) for number in (0, 4)]
-    orders = [
-        ControlItem(n, INSTALL, {"id": plan["query_id"], "name": f"q{plan['query_id']}", "plan": plan})
-        for n, plan in enumerate(plans, 1)
-    ]
-    return dataclasses.replace(deployment, beginning=Beginning("latest", (1,) * P, tuple(orders)))
+def first(document: Document, schema: Schema) -> State:
+    return first_state(((f"q{number}", json.loads(document(query_id=number))) for number in (0, 4)), schema)
 
 
 @pytest.fixture
-def file(tmp_path: Path, begun: Deployment) -> StateFile:
+def begun(deployment: Deployment, first: State) -> Deployment:
+    return dataclasses.replace(deployment, beginning=Beginning("latest", (1,) * P, tuple(first.standing())))
+
+
+@pytest.fixture
+def file(tmp_path: Path, begun: Deployment, first: State) -> StateFile:
     """The file that is made with the deployment."""
     file = StateFile(tmp_path / "state.json", begun)
-    file.save(first_state(begun.first_orders))
+    file.save(first)
     return file
 
 

@@ -5,9 +5,9 @@ import shutil
 from pathlib import Path
 
 from dgs.bus.base import RECORDS, SAMPLES
-from dgs.coordinator.state import State, first_state, read_state
+from dgs.coordinator.queries import first_state
+from dgs.coordinator.state import State, read_state
 from dgs.coordinator.state_file import StateFile
-from dgs.core.control import INSTALL, ControlItem
 from dgs.core.deployment import Beginning, Deployment
 from dgs.core.types import Position
 from dgs.recovery.restore import deployment_of
@@ -35,6 +35,7 @@ class Disks:
     """
 
     def __init__(self, workload: Workload, logs: SimLogs, seed: int, folder: Path) -> None:
+        first = _first_state(workload)
         self.deployment = Deployment(
             "log",
             1,
@@ -42,13 +43,13 @@ class Disks:
             workload.serving_partitions,
             SCHEMA,
             idle_items=workload.idle_items,
-            beginning=_beginning(workload, logs),
+            beginning=None if first is None else Beginning("latest", tuple(logs.ends(RECORDS)), tuple(first.standing())),
         )
         self.stores = {f"sampler-{p}": SimStore() for p in range(workload.partitions)}
         self.folders = {f"serving-{s}": folder / f"serving-{s}" for s in range(workload.serving_partitions)}
         self.file = StateFile(folder / "state.json", self.deployment)
-        if self.deployment.beginning is not None:
-            self.file.save(first_state(self.deployment.first_orders))
+        if first is not None:
+            self.file.save(first)
         self.checkpoints: SimCheckpoints | None = None
         if workload.checkpoints:
             self.checkpoints = SimCheckpoints(folder / "checkpoints", self.deployment)
@@ -170,10 +171,8 @@ class Disks:
                 file.path.write_bytes(raw)
 
 
-def _beginning(workload: Workload, logs: SimLogs) -> Beginning | None:
-    """Return where the deployment begins: behind what stands in the logs."""
+def _first_state(workload: Workload) -> State | None:
+    """Return what the coordinator begins with where the logs have entries before the deployment."""
     if workload.before is None:
         return None
-    bodies = ({"id": n, "name": f"q{n}", "plan": plan} for n, plan in enumerate(workload.plans))
-    orders = (ControlItem(number, INSTALL, body) for number, body in enumerate(bodies, 1))
-    return Beginning("latest", tuple(logs.ends(RECORDS)), tuple(orders))
+    return first_state(((f"q{number}", plan) for number, plan in enumerate(workload.plans)), SCHEMA)
