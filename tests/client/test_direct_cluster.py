@@ -2,7 +2,6 @@
 
 import os
 import re
-import signal
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -16,7 +15,7 @@ from dgs.core.partition import partition_of
 from tests.e2e.answers import plain
 from tests.e2e.cluster import Cluster
 from tests.e2e.inputs import Graph, write_graph
-from tests.e2e.processes import BIN, COORDINATOR, ENVIRONMENT, SERVE, free_port, until
+from tests.e2e.processes import BIN, COORDINATOR, ENVIRONMENT, SERVE, free_port, paused, until
 
 pytestmark = pytest.mark.slow
 FIXED = ("--partitions", 4, "--serving-partitions", 4)
@@ -116,16 +115,12 @@ def test_positions_are_waited_for(shared: tuple[Cluster, str], client: Client, g
 
 
 def test_the_map_is_told_while_the_coordinator_is_down(cluster: Cluster, graph: Graph) -> None:
-    coordinator = cluster.pids(COORDINATOR)[0]
-    os.kill(coordinator, signal.SIGSTOP)
-    try:
+    with paused(cluster.pids(COORDINATOR)):
         before = forwarded(cluster)
         with Client(cluster.url, direct=True) as client:
             assert client.samples_many(graph.seeds()[:64]).seeds.tolist() == graph.seeds()[:64]
         assert forwarded(cluster) == before
-    finally:
-        os.kill(coordinator, signal.SIGCONT)
-        cluster.until_ready()
+    cluster.until_ready()
 
 
 def test_a_copy_that_comes_and_goes_is_asked_while_it_is_there(

@@ -16,7 +16,7 @@ from tests.e2e.answers import plain, wrong
 from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import NewService
 from tests.e2e.inputs import Graph, write_graph
-from tests.e2e.processes import COORDINATOR, SAMPLER, SERVE, until
+from tests.e2e.processes import COORDINATOR, SAMPLER, SERVE, paused, until
 from tests.e2e.test_checkpoints import create, restored
 from tests.e2e.watcher import Watcher
 
@@ -151,9 +151,8 @@ def test_a_copy_that_sleeps_and_wakes_up_corrupts_nothing(copies: Cluster, large
     loader.feed(large.lines, LOAD_S)
     for role in (SERVE, SAMPLER, SERVE):
         sleeper = random.Random(role).choice(copies.pids(role))
-        os.kill(sleeper, signal.SIGSTOP)
-        time.sleep(0.8)
-        os.kill(sleeper, signal.SIGCONT)
+        with paused([sleeper]):
+            time.sleep(0.8)
         time.sleep(0.3)
     ended = loader.finish()
     assert ended.code == 0, ended.err

@@ -1,11 +1,7 @@
 """What a running service tells about itself: metrics, status, logs; what is down shows; loaders wait for what is behind."""
 
 import json
-import os
 import re
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -13,7 +9,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from dgs.telemetry.metrics import Kind, describe
 from tests.e2e.conftest import NewService
 from tests.e2e.inputs import Graph
-from tests.e2e.processes import SAMPLER, until
+from tests.e2e.processes import SAMPLER, paused, until
 from tests.e2e.service import Service
 
 P, S = 4, 2
@@ -28,19 +24,6 @@ def scrape(service: Service) -> dict[str, list[float]]:
         for sample in family.samples:
             found.setdefault(sample.name, []).append(sample.value)
     return found
-
-
-@contextmanager
-def stopped(service: Service) -> Iterator[None]:
-    """Hold all samplers for the length of a block."""
-    pids = service.pids(SAMPLER)
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
 
 
 ABSENT = {
@@ -100,7 +83,7 @@ def test_a_sampler_that_hangs_shows_as_down_until_it_goes_on(loaded: Service) ->
     def down() -> str:
         return "\n".join(line for line in loaded.dgs("status").out.splitlines() if "is down" in line)
 
-    with stopped(loaded):
+    with paused(loaded.pids(SAMPLER)):
         until("all samplers are down", lambda: down().count("the sampler of record partition") == P)
         assert "its last report is" in down()
         assert loaded.get("/samples?vid=1").status == 200
@@ -113,7 +96,7 @@ def test_a_loader_waits_for_a_service_that_is_too_far_behind(graph: Graph, new_s
     service = new_service(*graph.start_flags, "--lag-bytes-max", 1)
     service.start()
     first, rest = graph.lines[:50], graph.lines[50:]
-    with stopped(service):
+    with paused(service.pids(SAMPLER)):
         loader = service.begin_load(graph.pattern_file, "--barrier", "all")
         loader.feed(first, 0.1)
         until("the first lines are in the log", lambda: max(service.get("/lag").json()["lag_bytes"]) > 1)

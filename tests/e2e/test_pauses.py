@@ -1,16 +1,11 @@
 """Processes that stand still for a while under load, and a service that is told to stop under load: nothing is lost of it."""
 
-import os
-import signal
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import pytest
 
 from tests.e2e.answers import wrong
 from tests.e2e.conftest import NewService
 from tests.e2e.inputs import Graph
-from tests.e2e.processes import FRONTEND, SAMPLER, Loader, until
+from tests.e2e.processes import FRONTEND, SAMPLER, Loader, paused, until
 from tests.e2e.service import Service
 
 LOAD_S = 2.0
@@ -38,22 +33,11 @@ def finish(service: Service, loader: Loader, barrier: str) -> None:
     service.wait(barrier)
 
 
-@contextmanager
-def paused(service: Service, role: str) -> Iterator[None]:
-    """Stop a process with SIGSTOP for the length of a block."""
-    pid = service.pids(role)[0]
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        os.kill(pid, signal.SIGCONT)
-
-
 @pytest.mark.slow
 def test_a_process_that_stands_still_under_load_goes_on_where_it_was(service: Service, graph: Graph) -> None:
     before, half = service.members(), len(graph.lines) // 2
     loader = begin(service, graph, graph.lines[:half], "sampler")
-    with paused(service, SAMPLER):
+    with paused(service.pids(SAMPLER)[:1]):
         until("all is fed", lambda: loader.fed)
         assert service.get(f"/samples?vid={graph.seeds()[0]}").status == 200, "reading goes on"
         # The other sampler's partitions go on; what belongs to this one is not shown as servable.
@@ -63,7 +47,7 @@ def test_a_process_that_stands_still_under_load_goes_on_where_it_was(service: Se
     assert not wrong(service, graph, graph.oracle(graph.lines[:half]), graph.seeds())
 
     loader = begin(service, graph, graph.lines[half:], "frontend")
-    with paused(service, FRONTEND):
+    with paused(service.pids(FRONTEND)):
         until("all is fed", lambda: loader.fed)
         assert not service.answers("/livez")
     finish(service, loader, "frontend")
