@@ -33,6 +33,24 @@ def open_files(directory: Path) -> PartitionLog:
     return log
 
 
+class LogFiles:
+    """See `dgs.bus.log.Logs`.
+
+    Args:
+        root: directory of a bus.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def open(self, topic: str, partition: PartitionIndex) -> PartitionLog:
+        """See `Logs.open`."""
+        return open_files(partition_directory(self._root, topic, partition))
+
+    def close(self) -> None:
+        """See `Logs.close`: they share nothing."""
+
+
 class Segment(NamedTuple):
     """A segment file, as far as it belongs to a range."""
 

@@ -1,12 +1,12 @@
-"""A log as it stands, for programs that look at one from outside any event loop, as `dgs inspect` and `dgs rebuild` do.
+"""Logs as they stand, for programs that look at them from outside any event loop, as `dgs inspect` and `dgs rebuild` do.
 
-`dgs.bus.open.open_log` opens one; nothing in it is made or changed.
+`dgs.bus.open.open_logs` gives those of a deployment; nothing in them is made or changed.
 """
 
 from typing import Protocol
 
 from dgs.bus.base import Entry
-from dgs.core.types import Position
+from dgs.core.types import PartitionIndex, Position
 
 
 class Log(Protocol):
@@ -31,3 +31,19 @@ class Log(Protocol):
 
     def close(self) -> None:
         """Close files or connections."""
+
+
+class Logs(Protocol):
+    """The logs of a deployment. Those on Kafka share their connections, so that one more is cheap to look at."""
+
+    def open(self, topic: str, partition: PartitionIndex) -> Log:
+        """Return one of them; close it before these.
+
+        Raises:
+            NotFoundError: nothing was appended yet, or the log is gone.
+            StateError: its end is not recorded, or it is another deployment's.
+            UnreachableError: it is on Kafka, and no broker answers.
+        """
+
+    def close(self) -> None:
+        """Close what they share."""

@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 from urllib.parse import unquote, urlsplit
 
-from dgs.bus.archive import open_files, partition_directory
+from dgs.bus.archive import LogFiles
 from dgs.bus.base import RECORDS, Bus
 from dgs.bus.kafka.address import FORM, KafkaAddress
 from dgs.bus.kafka.options import KafkaOptions
 from dgs.bus.limits import NO_LIMITS, AppendLimits
 from dgs.bus.local import Fsync, LocalBus
-from dgs.bus.log import Log
+from dgs.bus.log import Logs
 from dgs.bus.memory import MemoryBus
 from dgs.bus.topics import ensure_topics
 from dgs.core.deployment import Deployment
 from dgs.core.errors import InputError, StateError, UnreachableError
-from dgs.core.types import PartitionIndex, Position
+from dgs.core.types import Position
 
 if TYPE_CHECKING:
     from dgs.bus.kafka.bus import KafkaBus
@@ -124,23 +124,20 @@ def log_directory(bus: str, own: Path) -> Path:
     return path
 
 
-def open_log(deployment: Deployment, own: Path, topic: str, partition: PartitionIndex, kafka: KafkaOptions | None = None) -> Log:
-    """Return a log of a deployment as it stands, for who only looks.
+def open_logs(deployment: Deployment, own: Path, kafka: KafkaOptions | None = None) -> Logs:
+    """Return the logs of a deployment as they stand, for who only looks.
 
     Args:
-        deployment: whose it is.
+        deployment: whose they are.
         own: where its data directory has the logs, unless they are on another bus.
-        topic: which one.
-        partition: of the topic.
         kafka: how to talk to Kafka; None for the defaults.
 
     Raises:
-        NotFoundError: nothing was appended yet, or the log is gone.
-        StateError: its end is not recorded, it is another deployment's, or neither in files nor on Kafka.
-        UnreachableError: no broker answers.
+        InputError: they are on Kafka, and what that needs is not installed.
+        StateError: they are neither in files of this host nor on Kafka.
     """
     if (address := kafka_address(deployment.bus)) is not None:
         with _needs_kafka():
-            from dgs.bus.kafka.log import KafkaLog
-        return KafkaLog(address, kafka or KafkaOptions(), topic, partition, deployment.log_id)
-    return open_files(partition_directory(log_directory(deployment.bus, own), topic, partition))
+            from dgs.bus.kafka.log import KafkaLogs
+        return KafkaLogs(address, kafka or KafkaOptions(), deployment.log_id)
+    return LogFiles(log_directory(deployment.bus, own))

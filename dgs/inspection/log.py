@@ -1,11 +1,13 @@
 """One log partition as it stands, in files or on Kafka: begin, end, segments, and its entries one after the other."""
 
 from collections.abc import Iterator
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from typing import Any, Self
 
 from dgs.bus.base import Entry
-from dgs.bus.open import open_log
+from dgs.bus.log import Logs
+from dgs.bus.open import open_logs
 from dgs.core.errors import CodecError, InputError, NotFoundError, PositionError
 from dgs.core.types import PartitionIndex, Position
 from dgs.inspection.subject import Subject
@@ -33,15 +35,24 @@ class Extent:
 class LogView:
     """A log partition opened for reading, until `close` or the end of a `with` block.
 
+    Args:
+        subject: whose it is.
+        topic: which one.
+        partition: of the topic.
+        logs: the subject's, where several are looked at; None to open them for this one.
+
     Raises:
         NotFoundError: there is no such topic or partition, or nothing was appended yet.
         StateError: its end is not recorded, or it is another deployment's.
         UnreachableError: it is on Kafka, and no broker answers.
     """
 
-    def __init__(self, subject: Subject, topic: str, partition: int) -> None:
+    def __init__(self, subject: Subject, topic: str, partition: int, logs: Logs | None = None) -> None:
         self._path = subject.log_files(topic, partition)
-        self._log = open_log(subject.deployment, subject.directory.log, topic, PartitionIndex(partition), subject.kafka)
+        with ExitStack() as stack:
+            logs = logs or stack.enter_context(closing(_opened(subject)))
+            self._log = stack.enter_context(closing(logs.open(topic, PartitionIndex(partition))))
+            self._closing = stack.pop_all()
 
     def extent(self) -> Extent:
         """Return how large it is now."""
@@ -81,7 +92,7 @@ class LogView:
 
     def close(self) -> None:
         """Close the files, or the connections."""
-        self._log.close()
+        self._closing.close()
 
     def __enter__(self) -> Self:
         return self
@@ -93,12 +104,17 @@ class LogView:
 def list_logs(subject: Subject) -> list[dict[str, Any]]:
     """Return all logs of a deployment as JSON values: topic, partition, whether it exists, and its `Extent`."""
     found = []
-    for topic, count in subject.topics.items():
-        for partition in range(count):
-            about: dict[str, Any] = {"topic": topic, "partition": partition, "exists": True}
-            try:
-                with LogView(subject, topic, partition) as view:
-                    found.append(about | asdict(view.extent()))
-            except NotFoundError:
-                found.append(about | {"exists": False, **asdict(Extent(0, 0, 0, 0))})
+    with closing(_opened(subject)) as logs:
+        for topic, count in subject.topics.items():
+            for partition in range(count):
+                about: dict[str, Any] = {"topic": topic, "partition": partition, "exists": True}
+                try:
+                    with LogView(subject, topic, partition, logs) as view:
+                        found.append(about | asdict(view.extent()))
+                except NotFoundError:
+                    found.append(about | {"exists": False, **asdict(Extent(0, 0, 0, 0))})
     return found
+
+
+def _opened(subject: Subject) -> Logs:
+    return open_logs(subject.deployment, subject.directory.log, subject.kafka)

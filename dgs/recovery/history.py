@@ -5,14 +5,15 @@ both is applied twice, which changes nothing. It only looks; nothing may work on
 """
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from dgs.bus.log import Log
+from dgs.bus.base import RECORDS
+from dgs.bus.log import Logs
 from dgs.codec.entries import decode_entry, read_control_json
 from dgs.codec.keys import FEATURES, HISTORY, read_element_key, read_history_keys, read_history_sources
 from dgs.codec.values import decode_feature, decode_payload
@@ -38,7 +39,7 @@ class PartitionHistory:
 
     Args:
         store: its RocksDB; need not exist.
-        open_log: opens its log, or raises NotFoundError where there is none.
+        logs: of the deployment, open while this is used.
 
     Attributes:
         committed: position of its last commit.
@@ -46,13 +47,11 @@ class PartitionHistory:
         lost: whether the log behind the commit is not there.
     """
 
-    def __init__(
-        self, deployment: Deployment, partition: PartitionIndex, store: Path, open_log: Callable[[], Log], layouts: Layouts
-    ) -> None:
+    def __init__(self, deployment: Deployment, partition: PartitionIndex, store: Path, logs: Logs, layouts: Layouts) -> None:
         self._deployment = deployment
         self._partition = partition
         self._store = store
-        self._open_log = open_log
+        self._logs = logs
         self._layouts = layouts
         self._catalog = Catalog.of(deployment.schema, deployment.first_orders)
         self._control = len(deployment.first_orders)
@@ -91,7 +90,7 @@ class PartitionHistory:
             UnreachableError: it is on Kafka, and no broker answers.
         """
         try:
-            log = self._open_log()
+            log = self._logs.open(RECORDS, self._partition)
         except NotFoundError:
             self.lost = True
             return

@@ -3,11 +3,11 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from dataclasses import replace
-from pathlib import Path
 
 from dgs.bus.base import RECORDS, SAMPLES, Bus
 from dgs.bus.kafka.options import KafkaOptions
-from dgs.bus.open import open_bus, open_log
+from dgs.bus.log import Logs
+from dgs.bus.open import open_bus
 from dgs.bus.topics import ensure_topics
 from dgs.codec.entries import decode_entry
 from dgs.coordinator.later_orders import with_later_orders
@@ -24,11 +24,12 @@ WAIT_S = 5.0
 """For entries that are there."""
 
 
-def check_log(deployment: Deployment, own: Path, kafka: KafkaOptions | None, part: Part) -> None:
+def check_log(logs: Logs, part: Part) -> None:
     """Check that the log of a part can be read on from its position.
 
     Args:
-        own: where the data directory has the logs, unless they are on another bus.
+        logs: of the deployment.
+        part: of a checkpoint of it.
 
     Raises:
         StateError: the log lacks it or is gone, or belongs to another deployment.
@@ -36,7 +37,7 @@ def check_log(deployment: Deployment, own: Path, kafka: KafkaOptions | None, par
     """
     topic = RECORDS if part.kind == SAMPLER else SAMPLES
     try:
-        with closing(open_log(deployment, own, topic, PartitionIndex(part.partition), kafka)) as log:
+        with closing(logs.open(topic, PartitionIndex(part.partition))) as log:
             log.read(Position(part.position), 1)
         return
     except NotFoundError as e:

@@ -5,9 +5,11 @@ again is dropped as duplicates, and what was sent to it since stands in its log.
 """
 
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from dgs.bus.kafka.options import KafkaOptions
+from dgs.bus.open import open_logs
 from dgs.core.deployment import Deployment
 from dgs.core.errors import InputError, NotFoundError, StateError
 from dgs.datadir import DataDir
@@ -52,7 +54,8 @@ def restore_partition(
         manifest = checkpoints.manifest(checkpoint, deployment.log_id if checkpoint == LATEST else None)
         part = manifest.part(kind, partition)
         _check_deployment(manifest, deployment)
-        check_log(deployment, directory.log, kafka, part)
+        with closing(open_logs(deployment, directory.log, kafka)) as logs:
+            check_log(logs, part)
         folder = directory.sampler(partition) if kind == SAMPLER else directory.serving(partition)
         aside = _set_aside(folder)
         if aside is not None:

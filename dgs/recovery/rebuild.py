@@ -7,14 +7,13 @@ records of the old logs behind the last commits. The next `dgs up` samples it. T
 import asyncio
 import dataclasses
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from functools import partial
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from dgs.bus.base import RECORDS, SAMPLES, Bus
 from dgs.bus.kafka.options import KafkaOptions
 from dgs.bus.local import LocalBus
-from dgs.bus.open import kafka_address, open_bus, open_log
+from dgs.bus.open import kafka_address, open_bus, open_logs
 from dgs.bus.topics import ensure_topics
 from dgs.codec.entries import encode_control
 from dgs.coordinator.state import State, of_next_generation
@@ -74,13 +73,15 @@ def rebuild(
     )
     with fresh_directory(root, "a new generation needs a new folder") as target, source.lock("up", wait_s=0):
         state = of_next_generation(StateFile(source.coordinator_state, old).load(), new.serving_partitions)
-        with asyncio.Runner() as runner, _opened(runner, new, target, kafka) as logs:
+        with (
+            closing(open_logs(old, source.log, kafka)) as old_logs,
+            asyncio.Runner() as runner,
+            _opened(runner, new, target, kafka) as logs,
+        ):
             _write_orders(logs, state)
             layouts = Layouts(new.schema, state.confirmed())
             for p in map(PartitionIndex, range(old.partitions)):
-                history = PartitionHistory(
-                    old, p, source.sampler(p), partial(open_log, old, source.log, RECORDS, p, kafka), layouts
-                )
+                history = PartitionHistory(old, p, source.sampler(p), old_logs, layouts)
                 _write_history(logs, history, layouts, f"sampler/{p}", say)
         StateFile(target.coordinator_state, new).save(state)
         target.write(new)

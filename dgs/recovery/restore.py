@@ -8,11 +8,13 @@ old one must not run any more. What fails leaves nothing behind.
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 from dgs.bus.archive import partition_directory, write_end
 from dgs.bus.kafka.options import KafkaOptions
 from dgs.bus.local import LocalBus
+from dgs.bus.open import open_logs
 from dgs.bus.topics import ensure_topics
 from dgs.coordinator.state import read_state
 from dgs.coordinator.state_file import StateFile
@@ -54,8 +56,9 @@ def restore_deployment(
     state = read_state(manifest.coordinator)
     if manifest.bus:
         say(f"checking that {manifest.bus} has what {manifest.id} needs")
-        for part in manifest.parts:
-            check_log(deployment, DataDir(root).log, kafka, part)
+        with closing(open_logs(deployment, DataDir(root).log, kafka)) as logs:
+            for part in manifest.parts:
+                check_log(logs, part)
     with fresh_directory(root, "a checkpoint is restored into a new folder") as directory:
         say(f"restoring {manifest.id} ({manifest.nbytes} bytes) into {root}")
         if not manifest.bus:

@@ -164,6 +164,11 @@ class KafkaBus:
             self._discard(idle.pop(0))
         return entries
 
+    async def release(self, topic: str, partition: PartitionIndex) -> None:
+        """Close what has read a log; a later read opens it again."""
+        for reader in self._idle.pop(self._place(topic, partition), []):
+            self._discard(reader)
+
     def processed(self, topic: str, partition: PartitionIndex, position: Position) -> None:
         """See `Bus.processed`; Kafka's tools for groups show it."""
         self._group(topic).reading(self._place(topic, partition), position)

@@ -1,8 +1,7 @@
-"""One log on Kafka as it stands, for programs without an event loop; see `dgs.bus.log.Log`."""
+"""The logs of a deployment on Kafka as they stand, for programs without an event loop; see `dgs.bus.log`."""
 
 import asyncio
 from collections.abc import Coroutine
-from contextlib import ExitStack
 from typing import Any, TypeVar
 
 from dgs.bus.base import Entry
@@ -17,58 +16,82 @@ from dgs.core.types import PartitionIndex, Position
 T = TypeVar("T")
 
 
-class KafkaLog:
-    """See `Log`. It has an event loop of its own.
+class KafkaLogs:
+    """See `Logs`. They have an event loop of their own, and one bus.
 
     Args:
         address: of the cluster.
         options: how to talk to it.
-        topic: the name without a prefix.
-        partition: which one.
-        log_id: of the deployment that the topic has to be of.
-
-    Raises:
-        NotFoundError: Kafka has no such topic or partition.
-        StateError: the topic is another deployment's, or looking at it is not allowed.
-        UnreachableError: no broker answers.
+        log_id: of the deployment that the topics have to be of.
     """
 
-    def __init__(self, address: KafkaAddress, options: KafkaOptions, topic: str, partition: PartitionIndex, log_id: str) -> None:
-        self._topic, self._partition = topic, partition
-        self._name = f"{address.topic(topic)}/{partition}"
-        with ExitStack() as stack:
-            self._runner = stack.enter_context(asyncio.Runner())
+    def __init__(self, address: KafkaAddress, options: KafkaOptions, log_id: str) -> None:
+        self._address = address
+        self._topics = KafkaTopics(KafkaClients(address, options), options)
+        self._log_id = log_id
+        self._runner = asyncio.Runner()
+        self._bus = KafkaBus(address, options)
+        self._counts: dict[str, int] = {}
+
+    def open(self, topic: str, partition: PartitionIndex) -> "KafkaLog":
+        """See `Logs.open`; StateError also where looking at the topic is not allowed."""
+        if partition >= self._count(topic):
+            raise self._missing(topic, partition)
+        self.run(self._bus.check_owner(topic, [partition], self._log_id))
+        return KafkaLog(self, self._bus, topic, partition, f"{self._address.topic(topic)}/{partition}")
+
+    def close(self) -> None:
+        """See `Logs.close`."""
+        with self._runner:
+            self._runner.run(self._bus.close())
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Return what some work on the bus leads to; UnreachableError where no broker answers."""
+        try:
+            return self._runner.run(work)
+        except OSError as e:
+            raise UnreachableError(str(e)) from None
+
+    def _count(self, topic: str) -> int:
+        """Return how many partitions a topic has, 0 where there is none."""
+        if topic not in self._counts:
             # Looked up before `ensure`, which would make a topic that is not there.
-            count = self._run(KafkaTopics(KafkaClients(address, options), options).partitions(address.topic(topic)))
-            if count is None or partition >= count:
-                raise NotFoundError(f"Kafka ({', '.join(address.brokers)}) has no log {self._name}, or this user may not see it")
-            self._bus = KafkaBus(address, options)
-            stack.callback(lambda: self._run(self._bus.close()))
-            self._run(self._bus.ensure(topic, count))
-            self._run(self._bus.check_owner(topic, [partition], log_id))
-            self._closing = stack.pop_all()
+            count = self.run(self._topics.partitions(self._address.topic(topic)))
+            if count is None:
+                return 0
+            self.run(self._bus.ensure(topic, count))
+            self._counts[topic] = count
+        return self._counts[topic]
+
+    def _missing(self, topic: str, partition: int) -> NotFoundError:
+        where = f"Kafka ({', '.join(self._address.brokers)})"
+        return NotFoundError(f"{where} has no log {self._address.topic(topic)}/{partition}, or this user may not see it")
+
+
+class KafkaLog:
+    """See `Log`; made by `KafkaLogs.open`."""
+
+    def __init__(self, logs: KafkaLogs, bus: KafkaBus, topic: str, partition: PartitionIndex, name: str) -> None:
+        self._logs = logs
+        self._bus = bus
+        self._topic, self._partition = topic, partition
+        self._name = name
 
     def begin(self) -> Position:
         """See `Log.begin`."""
-        return self._run(self._bus.begin(self._topic, self._partition))
+        return self._logs.run(self._bus.begin(self._topic, self._partition))
 
     def end(self) -> Position:
         """See `Log.end`."""
-        return self._run(self._bus.end(self._topic, self._partition))
+        return self._logs.run(self._bus.end(self._topic, self._partition))
 
     def read(self, position: Position, max_bytes: int) -> list[Entry]:
         """See `Log.read`."""
-        entries = self._run(self._bus.read(self._topic, self._partition, position, max_bytes=max_bytes, wait_s=0))
+        entries = self._logs.run(self._bus.read(self._topic, self._partition, position, max_bytes=max_bytes, wait_s=0))
         if not entries and position < self.end():
             raise UnreachableError(f"nothing comes from {self._name} on Kafka, position {position} on; are the brokers well?")
         return entries
 
     def close(self) -> None:
-        """See `Log.close`."""
-        self._closing.close()
-
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        try:
-            return self._runner.run(work)
-        except OSError as e:
-            raise UnreachableError(str(e)) from None
+        """See `Log.close`; other connections than those that have read this one stay."""
+        self._logs.run(self._bus.release(self._topic, self._partition))
