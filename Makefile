@@ -60,7 +60,7 @@ perf-recovery: $(STAMP) ## kill and restart a million vertices, and measure chec
 perf-kafka: $(STAMP) ## measure ingest and freshness through Kafka beside the local bus, in about two minutes
 	$(BIN)/python -m perf.kafka
 
-perf-scaling: $(STAMP) ## measure two samplers against one, and two frontends against one, in about three minutes
+perf-scaling: $(STAMP) ## measure two samplers against one, and two frontends against one, in about four minutes
 	$(BIN)/python -m perf.scaling
 
 proto: $(STAMP) ## generate dgs/wire/samples_pb2 from schemas/proto

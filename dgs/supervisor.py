@@ -1,4 +1,6 @@
-"""The parent process of `dgs up`: starts the children, starts them again when they fail, stops them together.
+"""The parent process of `dgs up`: starts the children, starts them again when they fail, stops them all.
+
+The first child is the one that the others report to, so it is told to stop when they are gone: each can say there that it leaves.
 
 It waits without polling, holds no data and imports none of the heavy libraries, so that it costs nothing while all is well. A child
 says that starting it again is useless by exiting with FATAL, after it has printed why; then everything stops. Children stay in the
@@ -52,6 +54,7 @@ class Command:
 class _Child:
     command: Command
     process: subprocess.Popen[bytes] | None = None
+    told_to_stop: bool = False
     started_at: float = 0.0
     start_at: float = 0.0
     backoff: Backoff = field(default_factory=lambda: Backoff(BACKOFF_FIRST_S, BACKOFF_LAST_S))
@@ -62,10 +65,11 @@ class Supervisor:
     """Runs children until a signal or a fatal child ends all of them.
 
     Attributes:
-        commands: the children, in the order in which they are started.
+        commands: the children, in the order in which they are started; the first one is stopped last.
         say: gets one line of talk for the user.
         ready: a descriptor that children write a byte into when they are ready for work; None for none.
         on_ready: called once for each such byte.
+        stop_wait_s: how long they may take to stop; the first one is not left waiting for longer than half of it.
     """
 
     commands: Sequence[Command]
@@ -75,6 +79,7 @@ class Supervisor:
     stop_wait_s: float = STOP_WAIT_S
     _children: list[_Child] = field(init=False, default_factory=list)
     _status: int | None = field(init=False, default=None)
+    _first_at: float = field(init=False, default=0.0)
     _kill_at: float = field(init=False, default=0.0)
 
     def run(self) -> int:
@@ -116,13 +121,17 @@ class Supervisor:
             return False
         if now >= self._kill_at:
             self._kill()
+        first, *others = self._children
+        if now >= self._first_at or all(c.process is None for c in others):
+            _terminate(first)
         return all(c.process is None for c in self._children)
 
     def _wait_s(self) -> float | None:
         """Seconds until something is due; None when only a signal can bring news."""
         if self._status is not None:
             # Killed children are due at once, and SIGCHLD tells when they are gone.
-            return None if self._kill_at == 0.0 else max(0.0, self._kill_at - time.monotonic())
+            due = [self._kill_at] if self._children[0].told_to_stop else [self._first_at, self._kill_at]
+            return None if self._kill_at == 0.0 else max(0.0, min(due) - time.monotonic())
         due = [c.start_at for c in self._children if c.process is None]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
@@ -172,10 +181,10 @@ class Supervisor:
 
     def _stop(self, status: int) -> None:
         self._status = status
-        self._kill_at = time.monotonic() + self.stop_wait_s
-        for child in self._children:
-            if child.process is not None:
-                child.process.terminate()
+        now = time.monotonic()
+        self._first_at, self._kill_at = now + self.stop_wait_s / 2, now + self.stop_wait_s
+        for child in self._children[1:]:
+            _terminate(child)
 
     def _kill(self) -> None:
         """Kill what still runs; SIGCHLD tells when it is gone."""
@@ -186,6 +195,13 @@ class Supervisor:
         for child in alive:
             assert child.process is not None, "alive without a process"
             child.process.kill()
+
+
+def _terminate(child: _Child) -> None:
+    """Send SIGTERM, once."""
+    if child.process is not None and not child.told_to_stop:
+        child.told_to_stop = True
+        child.process.terminate()
 
 
 def die_with_parent(parent: int) -> None:

@@ -1,10 +1,11 @@
 """Twice the processes: two samplers against one, and two frontends against one, of `dgs cluster up` on this host.
 
 Samplers: records stand in the log before any sampler reads them, and frontends stand still, so that nothing but samplers takes
-part. Frontends: a client asks as fast as it gets answers. It takes its share of the same cores, so beside what clients see it is
-told what frontends do in a second of processor time, which is what two of them on cores of their own do twice.
+part. Frontends: a client asks as fast as it gets answers, and takes its share of the same cores. So there are two of them: wrk,
+which takes little, and one in Python, which takes as much as users of one may expect; and beside what they see it is told what
+frontends do in a second of processor time.
 
-`python -m perf.scaling`, or `make perf-scaling`.
+`python -m perf.scaling`, or `make perf-scaling`. It needs wrk.
 """
 
 import argparse
@@ -13,9 +14,9 @@ import resource
 import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -23,6 +24,7 @@ from dgs_client.connection import Connection
 
 from dgs.core.layout import Layouts
 from dgs.core.records import RecordBatch
+from perf import wrk
 from perf.check import WrongAnswerError, check_all
 from perf.client import Load, run
 from perf.graph import Graph, Shape, edge_records
@@ -36,6 +38,8 @@ TWICE = Aim(least=1.7)
 BATCH = 4096
 RESULTS = Path(__file__).parent / "results"
 FIXED = ("--partitions", 4, "--serving-partitions", 4, "--lag-bytes-max", 0, "--checkpoint-interval-s", 0)
+CONNECTIONS = 128
+"""The kernel spreads them over frontends by chance: of fewer, one frontend often has many more than the other."""
 _POLL_S = 0.05
 
 
@@ -80,22 +84,40 @@ def _applied(coordinator: Connection) -> dict[int, int]:
     return {s["partition"]: s["records_applied"] or 0 for s in coordinator.get("/cluster").json()["samplers"]}
 
 
-def asked_per_s(graph: Graph, processes: int, rounds: int, seconds: float) -> tuple[float, float, float]:
-    """Return requests a second that a client of so many frontends sees, its share of the cores, and requests a second of theirs."""
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What came of asking frontends: answers a second, the client's share of all cores, answers in a second of frontends' own."""
+
+    rate: float
+    share: float
+    by_core: float
+
+
+def asked(graph: Graph, processes: int, seed: int, seconds: float) -> dict[str, Asked]:
+    """Return what each client got of so many frontends.
+
+    Raises:
+        WrongAnswerError: an answer is not the oracle's.
+        RefusedError: there was none.
+    """
+    found = {}
     with ClusterService(graph, *FIXED, "--samplers", 1, "--frontends", processes, "--copies", processes) as service:
         service.load(graph.batches())
-        load = Load(service.port, graph.vertices, 1, seconds, connections=32)
+        load = Load(service.port, graph.vertices, 1, seconds, CONNECTIONS, seed=seed)
         check_all(graph, run(replace(load, seconds=seconds / 4)).kept)
-        rates, shares, costs = [], [], []
-        for i in range(rounds):
-            clients, frontends = _children_s(), cpu_seconds(service.processes["serve"])
-            answered = run(replace(load, seed=i + 2, keep=8))
-            check_all(graph, answered.kept)
-            rates.append(answered.rate)
-            shares.append((_children_s() - clients) / (answered.seconds * (os.cpu_count() or 1)))
-            costs.append(answered.requests / (cpu_seconds(service.processes["serve"]) - frontends))
+        for name, rate_of in CLIENTS.items():
+            began = time.monotonic()
+            client, frontends = _children_s(), cpu_seconds(service.processes["serve"])
+            rate = rate_of(load)
+            took = time.monotonic() - began
+            used = cpu_seconds(service.processes["serve"]) - frontends
+            found[name] = Asked(rate, (_children_s() - client) / (took * (os.cpu_count() or 1)), rate * took / used)
+        check_all(graph, run(replace(load, seconds=seconds / 4, seed=seed + 1)).kept)
     print(f"measured: {processes} frontends", file=sys.stderr)
-    return median(rates), median(shares), median(costs)
+    return found
+
+
+CLIENTS: dict[str, Callable[[Load], float]] = {"wrk": wrk.rate_of, "a client in Python": lambda load: run(load).rate}
 
 
 def _children_s() -> float:
@@ -106,19 +128,27 @@ def _children_s() -> float:
 def measure(graph: Graph, edges: int, rounds: int, seconds: float) -> list[Row]:
     """Return the rows; in each, `ours` is of two processes and the floor of one, so that the ratio is the scaling."""
     sampled: dict[int, list[float]] = {1: [], 2: []}
-    for _ in range(rounds):
-        for processes, found in sampled.items():
-            found.append(sampled_per_s(graph, edges, processes))
-    one, two = median(sampled[1]), median(sampled[2])
-    ratio = median(b / a for a, b in zip(sampled[1], sampled[2], strict=True))
-    rows = [Row("two sampler processes, one as the floor", "records/s", two, one, ratio, TWICE, detail={"of": sampled})]
-    alone, share, cost = asked_per_s(graph, 1, rounds, seconds)
-    both, share_two, cost_two = asked_per_s(graph, 2, rounds, seconds)
-    rows.append(Row("two frontends, one as the floor, one seed a request", "requests/s", both, alone, both / alone, TWICE))
-    rows.append(Row("  the client's share of all cores", "%", share_two * 100, share * 100))
-    ideal = "  requests a second of frontends' processor time, times their number"
-    rows.append(Row(ideal, "requests/s", 2 * cost_two, cost, 2 * cost_two / cost, TWICE))
+    answered: dict[int, list[dict[str, Asked]]] = {1: [], 2: []}
+    for i in range(rounds):
+        for processes in (1, 2):
+            sampled[processes].append(sampled_per_s(graph, edges, processes))
+            answered[processes].append(asked(graph, processes, i + 2, seconds))
+    rows = [_row("two sampler processes, one as the floor", "records/s", sampled, TWICE)]
+    for client in CLIENTS:
+        found = {processes: [each[client] for each in runs] for processes, runs in answered.items()}
+        rates = {n: [a.rate for a in of] for n, of in found.items()}
+        rows.append(_row(f"two frontends, one as the floor, asked by {client}", "requests/s", rates, TWICE))
+        shares = {n: median(a.share for a in of) * 100 for n, of in found.items()}
+        rows.append(Row("  the client's share of all cores", "%", shares[2], shares[1]))
+        cores = {n: [n * a.by_core for a in of] for n, of in found.items()}
+        rows.append(_row("  requests a second of frontends' processor time, times their number", "requests/s", cores))
     return rows
+
+
+def _row(work: str, unit: str, of: dict[int, list[float]], aim: Aim | None = None) -> Row:
+    """Return the row of figures of one process and of two, which were taken in turns."""
+    ratio = median(two / one for one, two in zip(of[1], of[2], strict=True))
+    return Row(work, unit, median(of[2]), median(of[1]), ratio, aim, detail={"of": of})
 
 
 def main() -> None:
@@ -127,7 +157,9 @@ def main() -> None:
     parser.add_argument("--tiny", action="store_true", help="only show that it works")
     parser.add_argument("--results", type=Path, default=RESULTS, help="where the figures go")
     arguments = parser.parse_args()
-    vertices, edges, rounds, seconds = (300, 30_000, 1, 0.5) if arguments.tiny else (VERTICES, EDGES, 2, 4.0)
+    if (why := wrk.missing()) is not None:
+        sys.exit(why)
+    vertices, edges, rounds, seconds = (300, 30_000, 1, 0.5) if arguments.tiny else (VERTICES, EDGES, 3, 4.0)
     machine = this_machine()
     try:
         rows = measure(Graph(SHAPE, vertices), edges, rounds, seconds)

@@ -11,6 +11,7 @@ from hypothesis import settings
 
 from tests.kafka.cluster import Cluster
 from tests.kafka.jars import MissingError
+from tests.lacking import lacking
 
 settings.register_profile("ci", derandomize=True)
 if os.environ.get("CI"):
@@ -34,9 +35,7 @@ def started(folders: pytest.TempPathFactory, size: int) -> Iterator[Cluster]:
     try:
         cluster = Cluster.made(folders.mktemp("kafka") / str(size), size)
     except MissingError as e:
-        if os.environ.get("CI"):
-            pytest.fail(str(e))
-        pytest.skip(str(e))
+        lacking(str(e))
     try:
         cluster.start()
         yield cluster

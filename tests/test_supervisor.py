@@ -35,6 +35,7 @@ STAYS = HELLO + "time.sleep(60)"
 DRAINS = (
     HELLO + "signal.signal(signal.SIGTERM, lambda *_: (tell('drains'), sys.exit(0)))\ntell('waits')\nwhile True: time.sleep(60)"
 )
+SLOW = DRAINS.replace("tell('drains')", "time.sleep(0.3), tell('has drained')")
 STUBBORN = HELLO + "signal.signal(signal.SIGTERM, lambda *_: tell('ignores'))\ntell('waits')\nwhile True: time.sleep(60)"
 
 
@@ -101,6 +102,23 @@ def test_a_signal_drains_all_children(supervise: Supervise, number: int, status:
     assert s.wait() == status
     assert sorted(s.pids("drains")) == sorted(s.pids())
     assert all(map(gone, s.pids()))
+
+
+def test_the_first_child_is_stopped_when_the_others_are_gone(supervise: Supervise) -> None:
+    s = supervise(DRAINS, SLOW, SLOW)
+    s.until(lambda: len(s.pids("waits")) == 3)
+    s.signal(signal.SIGTERM)
+    assert s.wait() == 0
+    assert re.findall(r"^\d+ (drains|has drained)$", s.text, re.MULTILINE) == ["has drained", "has drained", "drains"]
+
+
+def test_the_first_child_drains_although_another_does_not_stop(supervise: Supervise) -> None:
+    s = supervise(DRAINS, STUBBORN, stop_wait_s=1)
+    s.until(lambda: len(s.pids("waits")) == 2)
+    s.signal(signal.SIGTERM)
+    assert s.wait() == 0
+    assert len(s.pids("drains")) == 1
+    assert "dgs: killing child 1\n" in s.text
 
 
 def test_ctrl_c_in_a_terminal_reaches_the_group_but_only_the_parent_acts(supervise: Supervise) -> None:

@@ -85,5 +85,15 @@ class _Line:
         self.close = self._connection.close
 
     async def send(self, method: str, path: str, body: bytes | None = None) -> Response:
-        async with self._turn:
-            return await asyncio.to_thread(self._connection.request, method, path, body, {"Content-Type": "application/json"})
+        await self._turn.acquire()
+        answer = asyncio.ensure_future(
+            asyncio.to_thread(self._connection.request, method, path, body, {"Content-Type": "application/json"})
+        )
+        answer.add_done_callback(self._done)
+        # Who does not wait for it leaves connection and turn with the thread, until the answer comes or `close` ends it.
+        return await asyncio.shield(answer)
+
+    def _done(self, answer: "asyncio.Future[Response]") -> None:
+        self._turn.release()
+        if not answer.cancelled():
+            answer.exception()  # there need not be anybody any more who takes it

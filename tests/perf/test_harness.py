@@ -12,12 +12,13 @@ import pytest
 from dgs.core.types import Int32s, Int64s
 from dgs.serving.lookup import Lookup
 from dgs.wire.samples_pb2 import Samples
-from perf import client, direct, recovery
+from perf import client, direct, recovery, scaling, wrk
 from perf.__main__ import TINY, run
 from perf.check import WrongAnswerError, check_all, check_message
 from perf.graph import Graph, Shape
 from perf.inprocess import Machines, build
 from perf.report import Aim, Row
+from tests.lacking import lacking
 
 GRAPH = Graph(Shape(3, 2, 4), 40)
 SEEDS = [5, 3, 5, 39]
@@ -135,6 +136,17 @@ def test_direct_runs() -> None:
     rows = direct.measure(GRAPH, 1, 0.2)
     assert [r.unit for r in rows] == ["requests/s", "ms", "ms", "µs/request"] * len(direct.SEEDS)
     assert all(r.ours > 0 and r.floor for r in rows)
+
+
+@pytest.mark.slow
+def test_scaling_runs() -> None:
+    if (why := wrk.missing()) is not None:
+        lacking(why)
+    rows = scaling.measure(Graph(scaling.SHAPE, 300), 30_000, 1, 0.5)
+    assert [r.unit for r in rows] == ["records/s", *["requests/s", "%", "requests/s"] * len(scaling.CLIENTS)]
+    assert all(r.ours > 0 and r.floor for r in rows)
+    with pytest.raises(client.RefusedError):
+        wrk.rate_of(client.Load(1, 10, 1, 0.1))
 
 
 @pytest.mark.slow
