@@ -105,19 +105,23 @@ def asked(graph: Graph, processes: int, seed: int, seconds: float) -> dict[str, 
         service.load(graph.batches())
         load = Load(service.port, graph.vertices, 1, seconds, CONNECTIONS, seed=seed)
         check_all(graph, run(replace(load, seconds=seconds / 4)).kept)
-        for name, rate_of in CLIENTS.items():
-            began = time.monotonic()
+        for name, answered in CLIENTS.items():
             client, frontends = _children_s(), cpu_seconds(service.processes["serve"])
-            rate = rate_of(load)
-            took = time.monotonic() - began
-            used = cpu_seconds(service.processes["serve"]) - frontends
-            found[name] = Asked(rate, (_children_s() - client) / (took * (os.cpu_count() or 1)), rate * took / used)
+            count, took = answered(load)
+            client_s, frontends_s = _children_s() - client, cpu_seconds(service.processes["serve"]) - frontends
+            found[name] = Asked(count / took, client_s / (took * (os.cpu_count() or 1)), count / frontends_s)
         check_all(graph, run(replace(load, seconds=seconds / 4, seed=seed + 1)).kept)
     print(f"measured: {processes} frontends", file=sys.stderr)
     return found
 
 
-CLIENTS: dict[str, Callable[[Load], float]] = {"wrk": wrk.rate_of, "a client in Python": lambda load: run(load).rate}
+def _in_python(load: Load) -> tuple[int, float]:
+    answered = run(load)
+    return answered.requests, answered.seconds
+
+
+CLIENTS: dict[str, Callable[[Load], tuple[int, float]]] = {"wrk": wrk.run, "a client in Python": _in_python}
+"""Each returns how many answers there were in how many seconds."""
 
 
 def _children_s() -> float:

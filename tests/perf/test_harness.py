@@ -146,7 +146,7 @@ def test_scaling_runs() -> None:
     assert [r.unit for r in rows] == ["records/s", *["requests/s", "%", "requests/s"] * len(scaling.CLIENTS)]
     assert all(r.ours > 0 and r.floor for r in rows)
     with pytest.raises(client.RefusedError):
-        wrk.rate_of(client.Load(1, 10, 1, 0.1))
+        wrk.run(client.Load(1, 10, 1, 0.1))
 
 
 @pytest.mark.slow
