@@ -79,7 +79,6 @@ class Supervisor:
     stop_wait_s: float = STOP_WAIT_S
     _children: list[_Child] = field(init=False, default_factory=list)
     _status: int | None = field(init=False, default=None)
-    _first_at: float = field(init=False, default=0.0)
     _kill_at: float = field(init=False, default=0.0)
 
     def run(self) -> int:
@@ -126,12 +125,17 @@ class Supervisor:
             _terminate(first)
         return all(c.process is None for c in self._children)
 
+    @property
+    def _first_at(self) -> float:
+        """When the first child is told to stop, whoever else is still there."""
+        return self._kill_at - self.stop_wait_s / 2
+
     def _wait_s(self) -> float | None:
         """Seconds until something is due; None when only a signal can bring news."""
         if self._status is not None:
             # Killed children are due at once, and SIGCHLD tells when they are gone.
-            due = [self._kill_at] if self._children[0].told_to_stop else [self._first_at, self._kill_at]
-            return None if self._kill_at == 0.0 else max(0.0, min(due) - time.monotonic())
+            next_at = self._kill_at if self._children[0].told_to_stop else self._first_at
+            return None if self._kill_at == 0.0 else max(0.0, next_at - time.monotonic())
         due = [c.start_at for c in self._children if c.process is None]
         return max(0.0, min(due) - time.monotonic()) if due else None
 
@@ -181,8 +185,7 @@ class Supervisor:
 
     def _stop(self, status: int) -> None:
         self._status = status
-        now = time.monotonic()
-        self._first_at, self._kill_at = now + self.stop_wait_s / 2, now + self.stop_wait_s
+        self._kill_at = time.monotonic() + self.stop_wait_s
         for child in self._children[1:]:
             _terminate(child)
 
@@ -198,10 +201,10 @@ class Supervisor:
 
 
 def _terminate(child: _Child) -> None:
-    """Send SIGTERM, once."""
+    """Send SIGTERM, once; a child that waits to be started again is not there to get it."""
     if child.process is not None and not child.told_to_stop:
-        child.told_to_stop = True
         child.process.terminate()
+    child.told_to_stop = True
 
 
 def die_with_parent(parent: int) -> None:

@@ -121,6 +121,18 @@ def test_the_first_child_drains_although_another_does_not_stop(supervise: Superv
     assert "dgs: killing child 1\n" in s.text
 
 
+def test_it_waits_idly_for_others_where_the_first_child_is_not_there(supervise: Supervise) -> None:
+    s = supervise(HELLO + "sys.exit(3)", STUBBORN, stop_wait_s=4)
+    s.until(lambda: "starting it again in 0.8 s" in s.text and len(s.pids("waits")) == 1)
+    s.signal(signal.SIGTERM)
+    _, status, used = os.wait4(s.process.pid, 0)
+    s.process.returncode = os.waitstatus_to_exitcode(status)
+    assert s.process.returncode == 0
+    assert "dgs: killing child 1\n" in s.text
+    # To go round and round from half of the time on would take all of it.
+    assert used.ru_utime + used.ru_stime < 4 / 2 * 0.75
+
+
 def test_ctrl_c_in_a_terminal_reaches_the_group_but_only_the_parent_acts(supervise: Supervise) -> None:
     s = supervise(DRAINS, DRAINS)
     s.until(lambda: len(s.pids("waits")) == 2)
