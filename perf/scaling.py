@@ -11,11 +11,9 @@ frontends do in a second of processor time.
 import argparse
 import os
 import resource
-import signal
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
@@ -32,6 +30,7 @@ from perf.machine import this_machine
 from perf.process import cpu_seconds
 from perf.report import Aim, Row, print_table, write_json
 from perf.service import ClusterService
+from tests.e2e.processes import paused
 
 SHAPE, VERTICES, EDGES = Shape(10, 5, 10), 20_000, 2_000_000
 TWICE = Aim(least=1.7)
@@ -43,27 +42,15 @@ CONNECTIONS = 128
 _POLL_S = 0.05
 
 
-@contextmanager
-def standing_still(pids: Sequence[int]) -> Iterator[None]:
-    """Have processes stand still for the length of a block."""
-    for pid in pids:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in pids:
-            os.kill(pid, signal.SIGCONT)
-
-
 def sampled_per_s(graph: Graph, edges: int, processes: int) -> float:
     """Return how many records a second so many samplers apply, with nobody else at work."""
     layouts, later = Layouts(graph.schema), graph.later(edges)
     with ClusterService(graph, *FIXED, "--samplers", processes, "--frontends", 1) as service:
         coordinator = Connection(service.coordinator)
         samplers, frontends = service.processes["sampler"], service.processes["serve"]
-        with standing_still(samplers):
+        with paused(samplers):
             service.append(RecordBatch((edge_records(layouts, later, slice(at, at + BATCH)),)) for at in range(0, edges, BATCH))
-        with standing_still(frontends):
+        with paused(frontends):
             before = time.monotonic()
             while min(s["records_applied"] or 0 for s in coordinator.get("/cluster").json()["samplers"]) == 0:
                 time.sleep(_POLL_S)

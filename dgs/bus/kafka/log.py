@@ -35,15 +35,16 @@ class KafkaLogs:
 
     def open(self, topic: str, partition: PartitionIndex) -> "KafkaLog":
         """See `Logs.open`; StateError also where looking at the topic is not allowed."""
+        name = f"{self._address.topic(topic)}/{partition}"
         if partition >= self._count(topic):
-            raise self._missing(topic, partition)
+            raise NotFoundError(f"Kafka ({', '.join(self._address.brokers)}) has no log {name}, or this user may not see it")
         self.run(self._bus.check_owner(topic, [partition], self._log_id))
-        return KafkaLog(self, self._bus, topic, partition, f"{self._address.topic(topic)}/{partition}")
+        return KafkaLog(self, self._bus, topic, partition, name)
 
     def close(self) -> None:
         """See `Logs.close`."""
         with self._runner:
-            self._runner.run(self._bus.close())
+            self.run(self._bus.close())
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Return what some work on the bus leads to; UnreachableError where no broker answers."""
@@ -62,10 +63,6 @@ class KafkaLogs:
             self.run(self._bus.ensure(topic, count))
             self._counts[topic] = count
         return self._counts[topic]
-
-    def _missing(self, topic: str, partition: int) -> NotFoundError:
-        where = f"Kafka ({', '.join(self._address.brokers)})"
-        return NotFoundError(f"{where} has no log {self._address.topic(topic)}/{partition}, or this user may not see it")
 
 
 class KafkaLog:
